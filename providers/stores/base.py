@@ -1,0 +1,224 @@
+"""The one interface through which anything reads or writes objects at a location.
+
+A store is opened for one location prefix. Names are relative to it: lower-case ASCII, "/" between
+parts, for example "6f1c.../data/3f/3f1a...". Stores are safe to use from several threads, are picklable
+(the engine's worker processes open their own clients), know nothing of Django, and never retry: that
+is the work of one wrapper, `providers.wrappers.retrying`.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]*(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*)*")
+NAME_BYTES_MAX = 512
+
+
+class StoreError(Exception):
+    """Anything that went wrong at a location. The original exception is kept as `__cause__`.
+
+    retryable:   whether the same call may succeed when simply tried again.
+    retry_after: how long the provider asks us to wait [s], if it said so.
+    advice:      one sentence for a person: what to do now.
+    """
+
+    retryable = True
+    advice = "Try again; if it stays, look at the provider's status page."
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ObjectNotFound(StoreError):
+    retryable = False
+    advice = "The object is gone from this location; run a repair from another copy."
+
+
+class InvalidName(StoreError):
+    retryable = False
+    advice = "Use letters, digits, dot, dash and underscore in object names."
+
+
+class AccessDenied(StoreError):
+    retryable = False
+    advice = "Check the credential of this location: key, secret and its rights."
+
+
+class LocationMissing(StoreError):
+    """The bucket, container or folder itself does not exist."""
+
+    retryable = False
+    advice = "Create the bucket or folder again, or correct its name, then validate the location."
+
+
+class LocationFull(StoreError):
+    retryable = False
+    advice = "Free or add space at this location, or raise its quota."
+
+
+class ReadOnly(StoreError):
+    retryable = False
+    advice = "This location is read-only now; wait for the recovery or maintenance to end."
+
+
+class ChecksumMismatch(StoreError):
+    """What arrived is not what was sent; nothing wrong was kept."""
+
+    advice = "The line or the disk corrupts bytes; the piece is sent again. If it stays, check the hardware."
+
+
+class Throttled(StoreError):
+    advice = "The provider asks for a slower pace; lower this location's rate limit."
+
+
+class StoreUnavailable(StoreError):
+    """No usable answer: refused, reset, timed out, 5xx."""
+
+    advice = "The provider or the network is down; copies go to the other locations meanwhile."
+
+
+class BreakerOpen(StoreError):
+    """Not even tried: the location failed too often a moment ago."""
+
+    retryable = False
+    advice = "The location is being left alone until its next probe; nothing to do unless it stays."
+
+
+class Checksum(enum.StrEnum):
+    """How a provider checks what arrives."""
+
+    SHA256 = "sha256"
+    SHA256_HEADER_ONLY = "sha256_header_only"
+    MD5 = "md5"
+    READ_BACK = "read_back"
+    NONE = "none"
+
+
+class Proof(enum.StrEnum):
+    """How we know that a stored object has the right bytes. Stored with every confirmation."""
+
+    SERVER_SHA256 = "server_sha256"
+    SERVER_MD5 = "server_md5"
+    READ_BACK = "read_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can and cannot do, as data, so that no caller asks for its name.
+
+    connections:        how many calls may be under way at once.
+    max_object_bytes:   the largest object it takes [bytes].
+    single_put_bytes:   up to this size one request is enough [bytes]; above it goes in parts.
+    checksum:           how it checks uploads.
+    proves_at_rest:     `verify` needs no download: the provider stores a hash that we can compare.
+    atomic_replace:     a reader sees the old or the new object, never a mixture.
+    conditional_create: a create refuses when the name exists (never to be used as a lock).
+    object_lock:        objects can be protected against deletion by the provider.
+    online:             a read answers within seconds (archive classes do not).
+    countable:          may count as a copy in the 3-2-1 judgement.
+    """
+
+    connections: int = 8
+    max_object_bytes: int = 5 * 1024**4
+    single_put_bytes: int = 64 * 1024**2
+    checksum: Checksum = Checksum.NONE
+    proves_at_rest: bool = False
+    atomic_replace: bool = True
+    conditional_create: bool = False
+    object_lock: bool = False
+    online: bool = True
+    countable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of a stored object without reading it.
+
+    name:       as it was put.
+    size_bytes: stored length [bytes].
+    sha256:     lower-case hex, only when the provider computed or checked it itself.
+    modified:   when it was stored, aware UTC, where the provider tells.
+    proof:      set by `put` and `verify`: how the content was confirmed; None means unproved.
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str | None = None
+    modified: datetime | None = None
+    proof: Proof | None = None
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it is a well-formed object name; raise InvalidName otherwise."""
+    if len(name) > NAME_BYTES_MAX or not _NAME.fullmatch(name):
+        raise InvalidName(f"not a valid object name: {name[:80]!r}")
+    return name
+
+
+class ObjectStore(ABC):
+    """One location of one provider. Every method raises only the errors of this module."""
+
+    capabilities: Capabilities = Capabilities()
+
+    @abstractmethod
+    def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
+        """Store `content` under `name`, replacing what was there, and prove that it arrived.
+
+        name:    key below the location's prefix.
+        content: the whole object; not kept after the call returns.
+        sha256:  lower-case hex of `content` when the caller knows it already (a pack's name is its hash).
+
+        Returns the object's info with `proof` set when the bytes were confirmed by the provider's
+        checksum or by reading them back. After a failure the old object is still there or the name does
+        not exist; a half object is never visible.
+
+        Raises ChecksumMismatch, AccessDenied, LocationMissing, LocationFull, Throttled, StoreUnavailable,
+        InvalidName or StoreError.
+        """
+
+    @abstractmethod
+    def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Return `length` bytes of the object `name` from `offset` on.
+
+        offset: first byte wanted [bytes], 0 or more.
+        length: how much [bytes]; None means up to the end.
+
+        A range that reaches past the end returns what there is (like a slice). Raises ObjectNotFound if there
+        is no such object, and the errors of `put`. A short answer is StoreUnavailable, never a short result.
+        """
+
+    @abstractmethod
+    def head(self, name: str) -> ObjectInfo:
+        """Return the info of `name`; raises ObjectNotFound if there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield every object whose name starts with `prefix`, in no particular order, all pages.
+
+        Unfinished uploads and temporary files are never listed. An empty or missing folder yields nothing;
+        a missing bucket or location root raises LocationMissing.
+        """
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove `name`. Removing what is not there is no error; being refused is AccessDenied."""
+
+    @abstractmethod
+    def verify(self, name: str, *, sha256: str) -> ObjectInfo:
+        """Prove that the object `name` has the content with this SHA-256 (lower-case hex).
+
+        Without a download where `capabilities.proves_at_rest`, by reading it back otherwise. Returns the info
+        with `proof` set; raises ChecksumMismatch when the bytes are others, ObjectNotFound when it is gone.
+        """
+
+    def close(self) -> None:
+        """Release connections. The store must not be used afterwards."""

@@ -1,0 +1,71 @@
+"""The only reader of the time. Everything that needs the time takes a `Clock`.
+
+A test or a simulation hands in `ManualClock` and thirty days pass in a second; production hands in
+`SystemClock`. Aware UTC datetimes for points in time, monotonic seconds for durations.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the program may know about time."""
+
+    def utcnow(self) -> datetime:
+        """Return the present moment as an aware datetime in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds [s] since an arbitrary start; never jumps back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` [s]."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def utcnow(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class ManualClock:
+    """A clock that moves only when told to, or when somebody sleeps on it."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._now = start or datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+        self._monotonic = 0.0
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def utcnow(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` [s] pass, on the wall and on the monotonic clock."""
+        with self._lock:
+            self._now += timedelta(seconds=seconds)
+            self._monotonic += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Move only the wall clock, as a wrong NTP answer would; `seconds` may be negative."""
+        self._now += timedelta(seconds=seconds)
+
+
+SYSTEM_CLOCK: Clock = SystemClock()
