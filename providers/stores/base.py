@@ -76,6 +76,13 @@ class ChecksumMismatch(StoreError):
     advice = "The line or the disk corrupts bytes; the piece is sent again. If it stays, check the hardware."
 
 
+class ObjectCorrupt(ChecksumMismatch):
+    """What is stored is not what it should be: trying again cannot help."""
+
+    retryable = False
+    advice = "This copy is damaged; run a repair from another copy and check the disk or the provider."
+
+
 class Throttled(StoreError):
     advice = "The provider asks for a slower pace; lower this location's rate limit."
 
@@ -84,6 +91,13 @@ class StoreUnavailable(StoreError):
     """No usable answer: refused, reset, timed out, 5xx."""
 
     advice = "The provider or the network is down; copies go to the other locations meanwhile."
+
+
+class NoAnswer(StoreUnavailable):
+    """The server took the request and stayed silent until the time limit.
+
+    Worth trying later, but not within the same call: the silence has used up the caller's patience already.
+    """
 
 
 class BreakerOpen(StoreError):
@@ -217,8 +231,16 @@ class ObjectStore(ABC):
         """Prove that the object `name` has the content with this SHA-256 (lower-case hex).
 
         Without a download where `capabilities.proves_at_rest`, by reading it back otherwise. Returns the info
-        with `proof` set; raises ChecksumMismatch when the bytes are others, ObjectNotFound when it is gone.
+        with `proof` set; raises ObjectCorrupt when the bytes are others, ObjectNotFound when it is gone.
         """
 
-    def close(self) -> None:
+    def remove_unfinished(self, *, before: datetime) -> int:
+        """Remove what interrupted uploads left behind and nobody touched since `before` (aware UTC).
+
+        Returns how many left-overs were removed. Stores whose uploads leave nothing have nothing to do.
+        """
+        del before
+        return 0
+
+    def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Release connections. The store must not be used afterwards."""

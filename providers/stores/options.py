@@ -1,0 +1,65 @@
+"""Options of a store: one frozen dataclass per provider, described well enough to build a form from it.
+
+An `Options` class travels by pickle into the engine's worker processes and is what a location's encrypted
+credential unfolds into. Secrets are marked once, here, and never appear in a repr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class InvalidOptions(ValueError):
+    """The options given for a location do not make sense; the message names the option and what to write."""
+
+
+def option(label: str, *, default: Any = dataclasses.MISSING, text: str = "", secret: bool = False) -> Any:
+    """Return a dataclass field that describes itself.
+
+    label:   what a person reads beside the input.
+    default: value when nothing is given; without it the option is required.
+    text:    one line of explanation.
+    secret:  to be stored encrypted, never shown again, left out of the repr.
+    """
+    metadata = {"label": label, "text": text, "secret": secret}
+    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
+
+
+def secret_names(options: type[Any]) -> frozenset[str]:
+    """Return the names of the options that are secret."""
+    return frozenset(field.name for field in dataclasses.fields(options) if field.metadata.get("secret"))
+
+
+def build_options(options: type[T], values: Mapping[str, Any]) -> T:
+    """Return `options` made from plain `values` (as stored in JSON or typed into a form).
+
+    Strings are converted to the field's int, float, bool or enum. Raises InvalidOptions for an unknown name,
+    a missing one, or a value of the wrong kind; the message never repeats a value, it might be a secret.
+    """
+    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(fields)):
+        raise InvalidOptions(f"unknown option: {', '.join(unknown)}; known are {', '.join(fields)}")
+    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if missing := sorted(name for name in required if values.get(name) in (None, "")):
+        raise InvalidOptions(f"missing option: {', '.join(missing)}")
+    kinds = typing.get_type_hints(options)
+    return options(**{name: _convert(name, kinds[name], value) for name, value in values.items()})
+
+
+def _convert(name: str, kind: type[Any], value: object) -> object:
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    if kind is bool and str(value).lower() in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+        return str(value).lower() in {"true", "1", "yes", "on"}
+    if kind in (int, float) or issubclass(kind, enum.Enum):
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            pass
+    raise InvalidOptions(f"option {name} must be a valid {kind.__name__}") from None
