@@ -1,0 +1,21 @@
+"""Organisations, weddings, vaults with their copies and snapshots, jobs."""
+
+from backups.models.jobs import Job, JobMove
+from backups.models.organisations import Membership, Organisation
+from backups.models.vaults import Copy, Policy, Snapshot, SnapshotCopy, Source, Vault
+from backups.models.weddings import Wedding, WeddingVendor
+
+__all__ = [
+    "Copy",
+    "Job",
+    "JobMove",
+    "Membership",
+    "Organisation",
+    "Policy",
+    "Snapshot",
+    "SnapshotCopy",
+    "Source",
+    "Vault",
+    "Wedding",
+    "WeddingVendor",
+]

@@ -1,0 +1,190 @@
+"""Vaults, what goes into them, where their copies are, and which snapshots each copy is proved to hold."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from backups.models.organisations import Organisation
+from backups.models.weddings import Wedding
+from backups.querysets import CopyQuerySet, SnapshotQuerySet, SourceQuerySet, VaultQuerySet
+from backups.states import CopyState
+from providers.models import Location
+from wedbackup.core.scoping import ScopedManager
+
+
+class Policy(models.Model):
+    """How many proved copies make a snapshot acknowledged, how often, and what is kept."""
+
+    name = models.CharField(max_length=60, unique=True)
+    copies_needed = models.PositiveSmallIntegerField(default=3)
+    failure_domains_needed = models.PositiveSmallIntegerField(default=2)
+    interval_minutes = models.PositiveIntegerField(default=24 * 60)
+    keep_last = models.PositiveSmallIntegerField(default=3)
+    keep_daily = models.PositiveSmallIntegerField(default=14)
+    keep_weekly = models.PositiveSmallIntegerField(default=8)
+    keep_monthly = models.PositiveSmallIntegerField(default=24)
+    keep_yearly = models.PositiveSmallIntegerField(default=7)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        verbose_name_plural = "policies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Vault(models.Model):
+    """One restic repository per organisation, wedding and protection class, copied to several locations.
+
+    sealed_secret: the repository password (256 random bits as hex), sealed; the recovery kit prints it.
+    sealed_master: the repository's master key, sealed, so that opening a copy needs no scrypt.
+    config_file, key_file: the stored bytes every copy starts with; both are ciphertext.
+    """
+
+    class ProtectionClass(models.TextChoices):
+        DOCUMENTS = "documents", "Documents and timeline"
+        GUESTS = "guests", "Guest data"
+        MEDIA = "media", "Photos and video"
+        BUSINESS = "business", "Business data"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="vaults")
+    wedding = models.ForeignKey(Wedding, on_delete=models.PROTECT, related_name="vaults", null=True, blank=True)
+    protection_class = models.CharField(max_length=12, choices=ProtectionClass.choices)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    sealed_secret = models.TextField(editable=False)
+    sealed_master = models.TextField(editable=False)
+    config_file = models.BinaryField(editable=False)
+    key_file = models.BinaryField(editable=False)
+    created_at = models.DateTimeField()
+    next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    suspicion = models.CharField(max_length=300, blank=True, help_text="why the newest state must not be trusted yet")
+
+    objects = ScopedManager(VaultQuerySet)
+    unscoped = models.Manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["protection_class"]
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["organisation", "wedding", "protection_class"],
+                name="one_vault_per_class",
+                nulls_distinct=False,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.wedding or self.organisation}: {self.get_protection_class_display()}"
+
+    @property
+    def prefix(self) -> str:
+        """Where the vault lies in each of its locations."""
+        return f"{self.id}/"
+
+
+class Source(models.Model):
+    """A folder whose files go into a vault."""
+
+    vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="sources")
+    path = models.CharField(max_length=1000, help_text="absolute path of a folder on this machine")
+    excludes = models.JSONField(default=list, blank=True, help_text="glob patterns left out")
+
+    objects = ScopedManager(SourceQuerySet)
+    unscoped = models.Manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["path"]
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["vault", "path"], name="one_source_per_path"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Copy(models.Model):
+    """A vault's copy at one location.
+
+    required: the backup waits for it; other copies may lag and are caught up.
+    """
+
+    vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="copies")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="copies")
+    required = models.BooleanField(default=True)
+    state = models.CharField(max_length=12, choices=CopyState.choices, default=CopyState.EMPTY)
+    confirmed_at = models.DateTimeField(null=True, blank=True, help_text="when its newest snapshot was proved")
+    verified_at = models.DateTimeField(null=True, blank=True, help_text="when every byte was last read back")
+    stored_bytes = models.BigIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+
+    objects = ScopedManager(CopyQuerySet)
+    unscoped = models.Manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["location__name"]
+        verbose_name_plural = "copies"
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["vault", "location"], name="one_copy_per_location"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vault} at {self.location}"
+
+
+class Snapshot(models.Model):
+    """One state of a vault's sources, as recorded in the repository.
+
+    acknowledged_at is set only by the rule of docs/architecture.md: enough copies, in enough failure domains, each with
+    config, key, index, packs and snapshot file confirmed. Everything that shows green asks for it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="snapshots")
+    restic_id = models.CharField(max_length=64)
+    tree = models.CharField(max_length=64)
+    taken_at = models.DateTimeField()
+    file_count = models.BigIntegerField()
+    source_bytes = models.BigIntegerField()
+    stored_bytes = models.BigIntegerField(help_text="new bytes this snapshot added to each copy")
+    problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedManager(SnapshotQuerySet)
+    unscoped = models.Manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-taken_at"]
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["vault", "restic_id"], name="one_row_per_snapshot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vault} {self.taken_at:%Y-%m-%d %H:%M}"
+
+
+class SnapshotCopy(models.Model):
+    """Proof that one copy holds one snapshot completely."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="confirmations")
+    copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="confirmations")
+    proof = models.CharField(max_length=20, help_text="how: providers.stores.base.Proof")
+    confirmed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["snapshot", "copy"], name="one_confirmation_per_copy"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.snapshot} at {self.copy.location}"

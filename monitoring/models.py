@@ -1,0 +1,67 @@
+"""Alerts and how far monitoring has read the events."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Alert(models.Model):
+    """Something a person has to know. One open alert per `key`: the same trouble again only counts up.
+
+    key:        what it is about, e.g. "location.down:<id>".
+    what_to_do: one sentence, imperative.
+    """
+
+    class Severity(models.TextChoices):
+        CRITICAL = "critical", "Critical"
+        WARNING = "warning", "Warning"
+        INFO = "info", "For information"
+
+    class State(models.TextChoices):
+        OPEN = "open", "needs you"
+        ACKNOWLEDGED = "acknowledged", "acknowledged"
+        RESOLVED = "resolved", "resolved"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.CharField(max_length=160)
+    severity = models.CharField(max_length=10, choices=Severity.choices)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
+    organisation_id = models.UUIDField(null=True, blank=True, db_index=True)
+    title = models.CharField(max_length=160)
+    text = models.TextField(blank=True)
+    what_to_do = models.TextField()
+    link = models.CharField(max_length=200, blank=True)
+    raised_at = models.DateTimeField(db_index=True)
+    last_seen_at = models.DateTimeField()
+    count = models.PositiveIntegerField(default=1)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledgement_ends_at = models.DateTimeField(null=True, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-raised_at"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["key"], condition=~Q(state="resolved"), name="one_live_alert_per_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Cursor(models.Model):
+    """How far a reader of the events has come; moved in the transaction that did the reading's work."""
+
+    reader = models.CharField(max_length=40, primary_key=True)
+    last_event_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.reader} at {self.last_event_id}"
