@@ -39,7 +39,7 @@ _NOTES = (
     ("staying at the venue; room booked", 7),
 )
 # Spellings that decomposition does not reach.
-_ASCII = str.maketrans({"ß": "ss", "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ı": "i", "Þ": "th", "ð": "d"})  # noqa: RUF001
+_ASCII = str.maketrans({"ß": "ss", "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ı": "i", "Þ": "th", "ð": "d"})
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ CULTURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "german": (("Jürgen", "Käthe", "Sören", "Lieselotte"), ("Groß", "Müller-Lüdenscheid", "Schönfeld")),
     "spanish": (("Íñigo", "Begoña", "Nuria", "Álvaro"), ("Muñoz Ibáñez", "García Peña", "de la Cruz")),
     "polish": (("Łukasz", "Małgorzata", "Zbigniew", "Żaneta"), ("Wójcik", "Dąbrowska", "Brzęczyszczykiewicz")),
-    "turkish": (("Ayşe", "İbrahim", "Gülşen", "Çağrı"), ("Yıldız", "Öztürk", "Şahin")),  # noqa: RUF001
+    "turkish": (("Ayşe", "İbrahim", "Gülşen", "Çağrı"), ("Yıldız", "Öztürk", "Şahin")),
     "indian": (("Priya", "Arjun", "Lakshmi", "Ravi", "Ananya"), ("Iyer", "Chatterjee", "Venkataraman")),
     "pakistani": (("Zainab", "Imran", "Sana", "Faisal"), ("Qureshi", "Chaudhry", "Malik")),
     "nigerian": (("Chidinma", "Olúwaṣeun", "Adaeze", "Tunde"), ("Okonkwo", "Adéyẹmí", "Ẹ̀bùn")),

@@ -23,6 +23,9 @@ _COLOUR_FILTER, _RGB = 32803, 2  # photometric interpretation
 # XYZ to the camera's colours under daylight, in ten-thousandths, rounded: a plausible full-frame sensor.
 _COLOUR_MATRIX = (8140, -2630, -700, -4690, 12430, 2510, -810, 1580, 6470)
 
+# What the sensor sees of white, in red, green and blue: most of its light falls on green.
+_NEUTRAL = ((1, 2), (1, 1), (2, 3))
+
 
 def write_dng(
     path: str | os.PathLike[str], *, scene: str, size: tuple[int, int], exposure: Exposure, rng: random.Random
@@ -55,7 +58,10 @@ def _develop_backwards(
     preview = picture.resize(PREVIEW, Image.Resampling.BOX).tobytes()
     # A row of the mosaic is R G R G ... or G B G B ...: every colour fills its own places.
     every = (size[0] // 2, size[1] // 2)
-    red, green, blue = (plane.resize(every, Image.Resampling.NEAREST).tobytes() for plane in picture.split())
+    red, green, blue = (
+        plane.resize(every, Image.Resampling.NEAREST).tobytes().translate(_filtered(share))
+        for plane, share in zip(picture.split(), _NEUTRAL, strict=True)
+    )
     width = size[0]
     high = bytearray(width * size[1])
     for row in range(every[1]):
@@ -65,8 +71,13 @@ def _develop_backwards(
         high[there : there + width : 2], high[there + 1 : there + width : 2] = green[source], blue[source]
     mosaic = bytearray(2 * len(high))
     mosaic[0::2] = rng.randbytes(len(high))
-    mosaic[1::2] = high.translate(bytes(value >> 2 for value in range(256)))
+    mosaic[1::2] = high
     return preview, bytes(mosaic)
+
+
+def _filtered(share: tuple[int, int]) -> bytes:
+    """Return the table from 8 bits of a developed picture to the upper 6 bits behind a colour filter."""
+    return bytes((value * share[0] // share[1]) >> 2 for value in range(256))
 
 
 def _preview_fields() -> Fields:
@@ -110,7 +121,7 @@ def _camera_profile(exposure: Exposure) -> Fields:
         0xC613: (BYTE, bytes((1, 1, 0, 0))),  # DNGBackwardVersion
         0xC614: (ASCII, exposure.camera.model),  # UniqueCameraModel
         0xC621: (SRATIONAL, tuple(part for number in _COLOUR_MATRIX for part in (number, 10000))),
-        0xC628: (RATIONAL, (1, 2, 1, 1, 2, 3)),  # AsShotNeutral
+        0xC628: (RATIONAL, tuple(part for share in _NEUTRAL for part in share)),  # AsShotNeutral
         0xC65A: (SHORT, (21,)),  # CalibrationIlluminant1: D65
         0xC62F: (ASCII, exposure.camera.serial),
     }

@@ -11,4 +11,4 @@ def chance(seed: int, *parts: str | int) -> random.Random:
     Each file has its own source, so files may be written in any order, by any number of threads.
     """
     name = "/".join(str(part) for part in (seed, *parts))
-    return random.Random(name)  # noqa: S311 -- pictures and names, not keys
+    return random.Random(name)
