@@ -43,7 +43,7 @@ class ScopedQuerySet(models.QuerySet[T]):
 class ScopedManager(models.Manager[T]):
     """`objects` of a scoped model: only `visible_to` and `of` lead to rows."""
 
-    def __init__(self, queryset_class: type[ScopedQuerySet[T]]) -> None:
+    def __init__(self, queryset_class: type[ScopedQuerySet[Any]]) -> None:
         super().__init__()
         self._queryset_of_model = queryset_class
 
