@@ -122,7 +122,7 @@ def timeline_json(scenario: Scenario) -> bytes:
 def timeline_pdf(scenario: Scenario) -> bytes:
     """Return the day's timeline for people, on one page."""
     pdf = _sheet(scenario, "The day", scenario.local(time(21, 42), days=-6))
-    with pdf.table(col_widths=(18, 62, 40, 30), line_height=7, text_align="LEFT") as table:
+    with pdf.table(col_widths=(26, 60, 38, 28), line_height=7, text_align="LEFT") as table:
         table.row(("Time", "What", "Where", "Who"))
         for moment in scenario.timeline:
             until = _end(scenario, moment)
