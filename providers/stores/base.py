@@ -53,6 +53,13 @@ class AccessDenied(StoreError):
     advice = "Check the credential of this location: key, secret and its rights."
 
 
+class Rejected(StoreError):
+    """The provider understood the request and will refuse it every time."""
+
+    retryable = False
+    advice = "Check this location's settings (address, region, bucket, options) and validate it again."
+
+
 class LocationMissing(StoreError):
     """The bucket, container or folder itself does not exist."""
 

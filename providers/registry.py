@@ -1,0 +1,63 @@
+"""The kinds of location there are. A provider's module, and its SDK, is imported at its first use only."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from providers.stores.base import ObjectStore
+from providers.stores.options import InvalidOptions, build_options
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of location.
+
+    name:   what is stored in the database.
+    label:  what a person reads.
+    dotted: module and class of the store.
+    """
+
+    name: str
+    label: str
+    dotted: str
+
+    def store_class(self) -> Any:
+        """Import and return the store's class; its `Options` describe what it needs."""
+        module, _, name = self.dotted.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore"),
+        Kind("s3", "Amazon S3 or compatible", "providers.stores.s3.S3Store"),
+    )
+}
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind `name`; raise InvalidOptions if there is none."""
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise InvalidOptions(f"there is no kind of location {name!r}; known are {', '.join(KINDS)}") from None
+
+
+def options_class(kind: str) -> type[Any]:
+    """Return the dataclass that describes what a location of this kind needs (see providers.stores.options)."""
+    options: type[Any] = kind_named(kind).store_class().Options
+    return options
+
+
+def open_store(kind: str, options: Mapping[str, Any]) -> ObjectStore:
+    """Return the store for a location of `kind` with these plain `options`; nothing is connected yet.
+
+    Raises InvalidOptions, or providers.stores.base.InvalidName if a prefix is not a valid name.
+    """
+    store_class = kind_named(kind).store_class()
+    store: ObjectStore = store_class(build_options(store_class.Options, options))
+    return store

@@ -1,0 +1,100 @@
+"""The one layer that tries again: SDK retries are off and Celery does not repeat the same fault.
+
+Full jitter spreads many workers' second attempts; a budget stops them from doubling the load of a provider that
+is down; a deadline keeps a caller from waiting longer than a failover would take.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from providers.stores.base import NoAnswer, ObjectStore, StoreError
+from providers.wrappers.base import Call, Wrapper
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+
+T = TypeVar("T")
+
+BUDGET_START = 10.0
+BUDGET_PER_SUCCESS = 0.1
+_SYSTEM_RANDOM = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long.
+
+    attempts:            tries in all, the first included.
+    base_seconds:        upper limit of the first pause [s]; doubles with each attempt.
+    longest_seconds:     upper limit of any pause [s].
+    deadline_seconds:    no attempt begins later than this after the first one began [s].
+    """
+
+    attempts: int = 2
+    base_seconds: float = 0.5
+    longest_seconds: float = 8.0
+    deadline_seconds: float = 30.0
+
+
+class RetryingStore(Wrapper):
+    """Repeats what failed for a passing reason.
+
+    A silent server (NoAnswer) is not asked again within the call: its time limit has passed once already, and a
+    caller must hear of it within 12 s.
+    """
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        policy: RetryPolicy | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        rng: random.Random | None = None,
+    ) -> None:
+        """rng: source of the jitter; None takes the system's, which differs between worker processes."""
+        super().__init__(inner)
+        self.policy = policy or RetryPolicy()
+        self._clock = clock
+        self._rng = rng
+        self._budget = BUDGET_START
+
+    def _around(self, call: Call, run: Callable[[], T]) -> T:  # noqa: ARG002 - all calls are equal here
+        began, attempt = self._clock.monotonic(), 1
+        while True:
+            try:
+                result = run()
+            except StoreError as error:
+                pause = self._pause_after(error, attempt, self._clock.monotonic() - began)
+                if pause is None:
+                    raise
+                self._clock.sleep(pause)
+                attempt += 1
+            else:
+                self._earn()
+                return result
+
+    def _pause_after(self, error: StoreError, attempt: int, elapsed_seconds: float) -> float | None:
+        """Return how long to wait before the next attempt [s]; None means that there is none."""
+        policy = self.policy
+        if not error.retryable or isinstance(error, NoAnswer) or attempt >= policy.attempts:
+            return None
+        limit = min(policy.longest_seconds, policy.base_seconds * 2 ** (attempt - 1))
+        pause = (self._rng or _SYSTEM_RANDOM).uniform(0, limit)
+        if error.retry_after is not None:  # the provider knows better; jitter on top keeps the callers apart
+            pause += error.retry_after
+        if elapsed_seconds + pause > policy.deadline_seconds or not self._spend():
+            return None
+        return pause
+
+    def _spend(self) -> bool:
+        with self._lock:
+            if self._budget < 1:
+                return False
+            self._budget -= 1
+            return True
+
+    def _earn(self) -> None:
+        with self._lock:
+            self._budget = min(BUDGET_START, self._budget + BUDGET_PER_SUCCESS)
