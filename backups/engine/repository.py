@@ -128,7 +128,7 @@ class Repository:
         except ObjectNotFound as exc:
             raise RepositoryMissing("there is no vault here: its config file is missing") from exc
         master = _find_master(store, prefix, secret)
-        return cls(store, prefix, master, _read_config(master, config_file))
+        return cls(store, prefix, master, read_config(master, config_file))
 
     @classmethod
     def open_with_master(cls, store: ObjectStore, prefix: str, master: MasterKey) -> Repository:
@@ -138,7 +138,7 @@ class Repository:
         except ObjectNotFound as exc:
             raise RepositoryMissing("there is no vault here: its config file is missing") from exc
         try:
-            return cls(store, prefix, master, _read_config(master, config_file))
+            return cls(store, prefix, master, read_config(master, config_file))
         except Damaged as exc:
             raise WrongKey("the config file does not open with this vault's key") from exc
 
@@ -201,7 +201,8 @@ def _find_master(store: ObjectStore, prefix: str, secret: bytes) -> MasterKey:
     raise WrongKey(f"none of the vault's {tried} key files opens with this secret")
 
 
-def _read_config(master: MasterKey, config_file: bytes) -> Config:
+def read_config(master: MasterKey, config_file: bytes) -> Config:
+    """Return what a stored config file says; raises Damaged when it does not open with `master` or is no config."""
     try:
         fields = orjson.loads(bytes(master.open(config_file)))
         config = Config(fields["id"], int(fields["chunker_polynomial"], 16))
