@@ -1,0 +1,1 @@
+"""The benchmark behind `bin/bench`: the product's real commands against other programs, interleaved, as ratios."""
