@@ -96,40 +96,18 @@ class BreakerPolicy:
     probe_seconds: float = 60.0
 
 
-class BreakerStore(Wrapper):
-    """Refuses calls with BreakerOpen while the location is being left alone."""
+class Breaker:
+    """The transitions of one breaker. Used around calls by `BreakerStore`, or told of outcomes by `report`."""
 
     def __init__(
-        self,
-        inner: ObjectStore,
-        state: BreakerState,
-        policy: BreakerPolicy | None = None,
-        *,
-        clock: Clock = SYSTEM_CLOCK,
+        self, state: BreakerState, policy: BreakerPolicy | None = None, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        super().__init__(inner)
         self._state = state
         self.policy = policy or BreakerPolicy()
         self._clock = clock
 
-    def _around(self, call: Call, run: Callable[[], T]) -> T:  # noqa: ARG002 - all calls are equal here
-        probe = self._enter()
-        try:
-            result = run()
-        except FAILURES:
-            self._failed(probe)
-            raise
-        except BaseException as exc:
-            if isinstance(exc, StoreError) and not isinstance(exc, InvalidName):
-                self._succeeded(probe)  # an answer, if not the one hoped for: the location is there
-            elif probe:
-                self._give_back(probe)
-            raise
-        self._succeeded(probe)
-        return result
-
-    def _enter(self) -> BreakerReading | None:
-        """Let the call through or raise BreakerOpen; return the half-open reading if this call is the probe."""
+    def enter(self) -> BreakerReading | None:
+        """Let a call through or raise BreakerOpen; return the half-open reading if this call is the probe."""
         reading = self._state.load()
         if reading.phase is Phase.CLOSED:
             return None
@@ -140,6 +118,20 @@ class BreakerStore(Wrapper):
             if self._state.compare_and_set(reading, probe):
                 return probe
         raise BreakerOpen(f"left alone after {reading.failures} failures in a row", retry_after=max(0.0, pause - age))
+
+    def leave(self, probe: BreakerReading | None, error: BaseException | None) -> None:
+        """Take note of how a call ended; `probe` is what `enter` gave it, `error` None means success."""
+        if isinstance(error, FAILURES):
+            self._failed(probe)
+        elif error is None or (isinstance(error, StoreError) and not isinstance(error, InvalidName | BreakerOpen)):
+            self._succeeded(probe)  # an answer, if not the one hoped for: the location is there
+        elif probe:
+            self._give_back(probe)
+
+    def report(self, error: BaseException | None) -> None:
+        """Take note of an outcome that somebody else's call had, maybe the probe's in another process."""
+        reading = self._state.load()
+        self.leave(reading if reading.phase is Phase.HALF_OPEN else None, error)
 
     def _age_seconds(self, reading: BreakerReading) -> float:
         if reading.since is None:
@@ -170,3 +162,28 @@ class BreakerStore(Wrapper):
     def _give_back(self, probe: BreakerReading) -> None:
         """The probe was cancelled, which says nothing: the next caller may probe at once."""
         self._state.compare_and_set(probe, replace(probe, phase=Phase.OPEN, since=None))
+
+
+class BreakerStore(Wrapper):
+    """Refuses calls with BreakerOpen while the location is being left alone."""
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        state: BreakerState,
+        policy: BreakerPolicy | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(inner)
+        self._breaker = Breaker(state, policy, clock=clock)
+
+    def _around(self, call: Call, run: Callable[[], T]) -> T:  # noqa: ARG002 - all calls are equal here
+        probe = self._breaker.enter()
+        try:
+            result = run()
+        except BaseException as exc:
+            self._breaker.leave(probe, exc)
+            raise
+        self._breaker.leave(probe, None)
+        return result
