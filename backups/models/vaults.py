@@ -156,6 +156,7 @@ class Snapshot(models.Model):
     source_bytes = models.BigIntegerField()
     stored_bytes = models.BigIntegerField(help_text="new bytes this snapshot added to each copy")
     problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
+    suspicion = models.CharField(max_length=300, blank=True, help_text="why its source looked wrong as a whole")
     acknowledged_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScopedManager(SnapshotQuerySet)

@@ -1,0 +1,50 @@
+"""When a snapshot may be called safe: enough complete copies, in enough places that are not lost together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backups.models import Snapshot
+from backups.policy.redundancy import Place, Redundancy, judge
+from providers.models import Location
+from providers.registry import kind_named
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What was found. acknowledged: the rule holds. redundancy: the judgement of the places by the 3-2-1 rule."""
+
+    acknowledged: bool
+    redundancy: Redundancy
+
+
+def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Acknowledgement:
+    """Acknowledge `snapshot` if its confirmed copies satisfy its vault's policy; an acknowledgement is never taken back.
+
+    A confirmation row stands for config, key, index, packs and snapshot file at that place, each proved. Call it in
+    the transaction that wrote the confirmations; repeating it is harmless.
+    """
+    policy = snapshot.vault.policy
+    locations = [
+        confirmation.copy.location for confirmation in snapshot.confirmations.select_related("copy__location").all()
+    ]
+    redundancy = judge([place_of(location) for location in locations])
+    enough = redundancy.copies >= policy.copies_needed and redundancy.domains >= policy.failure_domains_needed
+    if enough and snapshot.acknowledged_at is None:
+        now = clock.utcnow()
+        Snapshot.unscoped.filter(pk=snapshot.pk, acknowledged_at=None).update(acknowledged_at=now)
+        snapshot.acknowledged_at = now
+    return Acknowledgement(enough, redundancy)
+
+
+def place_of(location: Location) -> Place:
+    """Return what the redundancy judgement needs to know of a location."""
+    account, region, medium = location.failure_domain
+    return Place(location.name, account, region, medium, countable=_countable(location))
+
+
+def _countable(location: Location) -> bool:
+    """Whether the provider can prove what it holds; asked of the kind, because an account cannot change it."""
+    countable: bool = kind_named(location.kind).store_class().capabilities.countable
+    return countable

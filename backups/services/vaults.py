@@ -1,0 +1,107 @@
+"""Vaults: made, given sources and places, and opened with secrets that never leave this module unsealed in a log."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import uuid
+from collections.abc import Sequence
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from backups.engine.crypto import MasterKey
+from backups.engine.key import FOR_SECRETS
+from backups.engine.repository import Config, new_vault, read_config
+from backups.models import Copy, Organisation, Policy, Source, Vault, Wedding
+from providers.models import Location
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.sealing import seal, unseal
+
+SECRET_BYTES = 32
+_ENCRYPT_BYTES, _MAC_BYTES = 32, 16
+
+
+def vault_create(
+    *,
+    organisation: Organisation,
+    wedding: Wedding | None,
+    protection_class: str,
+    policy: Policy,
+    locations: Sequence[Location],
+    clock: Clock = SYSTEM_CLOCK,
+) -> Vault:
+    """Make a vault with a fresh secret and master key, and its (still empty) copies at `locations`.
+
+    The first `policy.copies_needed` places are required: a backup waits for them. Nothing is written to the places
+    before the first backup. Raises SealingError when the key file is missing, ValidationError when no place is given.
+    """
+    if not locations:
+        raise ValidationError("A vault needs at least one location; add one first.")
+    vault_id = uuid.uuid4()
+    secret = secrets.token_hex(SECRET_BYTES).encode()
+    now = clock.utcnow()
+    made = new_vault(secret, now=int(now.timestamp() * 1_000_000_000), cost=FOR_SECRETS)
+    vault = Vault(
+        id=vault_id,
+        organisation=organisation,
+        wedding=wedding,
+        protection_class=protection_class,
+        policy=policy,
+        sealed_secret=seal(secret, purpose=_secret_purpose(vault_id)),
+        sealed_master=seal(_master_bytes(made.master), purpose=_master_purpose(vault_id)),
+        config_file=made.config_file,
+        key_file=made.key_file,
+        created_at=now,
+        next_due_at=now,
+    )
+    with transaction.atomic():
+        vault.full_clean()
+        vault.save(force_insert=True)
+        for place, location in enumerate(locations):
+            Copy.unscoped.create(vault=vault, location=location, required=place < policy.copies_needed)
+    return vault
+
+
+def source_add(vault: Vault, path: str, excludes: Sequence[str] = ()) -> Source:
+    """Add a folder to what goes into `vault`; adding it twice returns the first.
+
+    Raises ValidationError when the path is no absolute path of a folder that is there now.
+    """
+    if not os.path.isabs(path):
+        raise ValidationError(f"{path} is not an absolute path.")
+    if not os.path.isdir(path):
+        raise ValidationError(f"{path} is not a folder on this machine. Check the path, or connect its disk.")
+    source, _ = Source.unscoped.get_or_create(
+        vault=vault, path=os.path.normpath(path), defaults={"excludes": list(excludes)}
+    )
+    return source
+
+
+def vault_secret(vault: Vault) -> bytes:
+    """Return the repository password, as stock restic takes it. Raises SealingError."""
+    return unseal(vault.sealed_secret, purpose=_secret_purpose(vault.id))
+
+
+def vault_master(vault: Vault) -> MasterKey:
+    """Return the repository's master key. Raises SealingError."""
+    raw = unseal(vault.sealed_master, purpose=_master_purpose(vault.id))
+    mac = _ENCRYPT_BYTES + _MAC_BYTES
+    return MasterKey(raw[:_ENCRYPT_BYTES], raw[_ENCRYPT_BYTES:mac], raw[mac:])
+
+
+def vault_config(vault: Vault, master: MasterKey) -> Config:
+    """Return the repository's identity. Raises Damaged."""
+    return read_config(master, bytes(vault.config_file))
+
+
+def _master_bytes(master: MasterKey) -> bytes:
+    return master.encrypt + master.mac_k + master.mac_r
+
+
+def _secret_purpose(vault_id: uuid.UUID) -> str:
+    return f"vault {vault_id} secret"
+
+
+def _master_purpose(vault_id: uuid.UUID) -> str:
+    return f"vault {vault_id} master"

@@ -1,0 +1,58 @@
+"""Weddings and who works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from datetime import date as Date  # the field's own name is `date`
+
+from django.db import transaction
+
+from backups.models import Organisation, Wedding, WeddingVendor
+from backups.policy.priority import Promise, promise_at
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+
+
+@transaction.atomic
+def wedding_create(
+    *,
+    couple: str,
+    date: Date,
+    vendors: Sequence[Organisation],
+    venue: str = "",
+    time_zone: str = "Europe/London",
+    latitude: float | None = None,
+    longitude: float | None = None,
+    jurisdiction: str = "",
+    clock: Clock = SYSTEM_CLOCK,
+) -> Wedding:
+    """Record a wedding and the organisations that work on it.
+
+    date:      the local date at the venue.
+    time_zone: the venue's, an IANA name.
+
+    Raises django.core.exceptions.ValidationError for values that make no sense.
+    """
+    wedding = Wedding(
+        couple=couple,
+        date=date,
+        venue=venue,
+        time_zone=time_zone,
+        latitude=latitude,
+        longitude=longitude,
+        jurisdiction=jurisdiction,
+        created_at=clock.utcnow(),
+    )
+    wedding.full_clean()
+    wedding.save()
+    for organisation in vendors:
+        WeddingVendor.objects.create(wedding=wedding, organisation=organisation)
+    return wedding
+
+
+def wedding_promise(wedding: Wedding | None, *, clock: Clock = SYSTEM_CLOCK) -> Promise:
+    """Return how often, how fresh and how fast, now; what belongs to no wedding is archive."""
+    now = clock.utcnow()
+    if wedding is None:
+        return promise_at(None, UTC, now)
+    return promise_at(wedding.date, wedding.zone, now)
