@@ -1,6 +1,12 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class CoreConfig(AppConfig):
     name = "wedbackup.core"
     label = "core"
+
+    def ready(self) -> None:
+        from wedbackup.core.rowsecurity import start_as_platform
+
+        connection_created.connect(start_as_platform, dispatch_uid="row security starts as platform")
