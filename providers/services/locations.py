@@ -1,0 +1,202 @@
+"""Locations: making one, opening its store, telling how it fared, proving that it keeps the promises."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from providers import registry
+from providers.models import Location
+from providers.services.breakers import breaker_of
+from providers.services.credentials import credential_set, secrets_of
+from providers.services.machine import machine_name, medium_of
+from providers.stores.base import AccessDenied, BreakerOpen, ObjectStore, Rejected, StoreError, StoreUnavailable
+from providers.stores.local import LocalStore
+from providers.stores.options import InvalidOptions, build_options, secret_names
+from providers.validation import Finding, validate_store
+from providers.wrappers.stack import wrap_store
+from wedbackup.core import audit
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.sealing import SealingError
+
+VALIDATION = "validation"
+RECOVERY = "recovery"
+
+
+class LocationDisabled(Rejected):
+    advice = "Enable the location on its page if it shall be used again."
+
+
+class CredentialUnreadable(AccessDenied):
+    advice = "Put the key file back from your safe copy, or enter the credential of this location again."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a location is, for its failure domain, residency and the map.
+
+    account: provider account; empty means this machine, which is right for folders only.
+    medium:  what it lies on; empty means the disk of the folder.
+    """
+
+    account: str = ""
+    medium: str = ""
+    region: str = ""
+    city: str = ""
+    country: str = ""
+    jurisdiction: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def location_create(
+    *,
+    name: str,
+    kind: str,
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str] | None = None,
+    actor: str,
+    clock: Clock = SYSTEM_CLOCK,
+    **where: Any,
+) -> Location:
+    """Make a location; for a folder also the folder and its marker. Nothing is connected otherwise.
+
+    options: what is not secret, by name, as the kind's `Options` describe it.
+    secrets: the secret options; they are sealed and never shown again.
+    where:   the fields of `Place`.
+    actor:   who does it, for the audit trail.
+
+    A folder that was a location before keeps its id, so that a lost database can be built again from it.
+    Raises InvalidOptions for options that make no sense, StoreError when a folder cannot be set up, SealingError.
+    """
+    place = Place(**where)
+    build_options(registry.options_class(kind), {**options, **(secrets or {})})
+    if misplaced := sorted(secret_names(registry.options_class(kind)) & set(options)):
+        raise InvalidOptions(f"{', '.join(misplaced)} is secret: give it as a secret, not as an option")
+    if Location.objects.filter(name=name).exists():
+        raise InvalidOptions(f"there is a location named {name} already; choose another name")
+    options = {key: value for key, value in options.items() if value not in (None, "")}
+    identity, account, medium = uuid.uuid4(), place.account, place.medium
+    if kind == "local":
+        identity, account, medium = _set_up_folder(options, place)
+        options["location_id"] = str(identity)
+    elif not account:
+        raise InvalidOptions("missing account: places in one account can be lost together, so it has to be known")
+    with transaction.atomic():
+        location = Location.objects.create(
+            id=identity,
+            name=name,
+            kind=kind,
+            options=options,
+            account=account,
+            medium=medium,
+            created_at=clock.utcnow(),
+            **{field: getattr(place, field) for field in _PLACE_FIELDS},
+        )
+        if secrets:
+            credential_set(location, secrets, actor=actor, clock=clock)
+        _record(audit.AuditTag.LOCATION_CREATED, location, actor, {"kind": kind})
+    return location
+
+
+_PLACE_FIELDS = ("region", "city", "country", "jurisdiction", "latitude", "longitude")
+
+
+def _set_up_folder(options: Mapping[str, Any], place: Place) -> tuple[uuid.UUID, str, str]:
+    """Make the folder and its marker; return its id, its machine and its disk."""
+    root = str(options["root"])
+    identity = uuid.UUID(LocalStore.create(root, location_id=options.get("location_id") or None))
+    if existing := Location.objects.filter(pk=identity).first():
+        raise InvalidOptions(f"the folder {root} is the location {existing.name} already; choose another folder")
+    return identity, place.account or machine_name(), place.medium or medium_of(root)
+
+
+def location_open(location: Location, *, purpose: str, clock: Clock = SYSTEM_CLOCK) -> ObjectStore:
+    """Return the store of `location`, with retries around it. It is picklable: engine processes open their own clients.
+
+    purpose: what for, in one word. `VALIDATION` opens disabled locations too; `VALIDATION` and `RECOVERY` also one
+             that is being left alone: a person waits, and an unlikely copy is better than none.
+
+    When the breaker is open and its pause is over, the caller becomes the probe and must `location_report` the outcome.
+    Raises a StoreError whose advice says what to do: LocationDisabled, BreakerOpen, CredentialUnreadable or Rejected.
+    """
+    if not location.enabled and purpose != VALIDATION:
+        raise LocationDisabled(f"{location.name} is disabled")
+    store = wrap_store(store_of(location), clock=clock)
+    if purpose not in {VALIDATION, RECOVERY}:
+        try:
+            breaker_of(location, clock).enter()
+        except BreakerOpen as exc:
+            raise BreakerOpen(f"{location.name}: {exc}", retry_after=exc.retry_after) from exc
+    return store
+
+
+def store_of(location: Location) -> ObjectStore:
+    """Return the bare store of `location` with the newest credential; raises CredentialUnreadable or Rejected."""
+    try:
+        return registry.open_store(location.kind, {**location.options, **secrets_of(location)})
+    except SealingError as exc:
+        raise CredentialUnreadable(f"the credential of {location.name} cannot be read: {exc}") from exc
+    except InvalidOptions as exc:
+        raise Rejected(f"the settings of {location.name} make no sense: {exc}") from exc
+
+
+def location_report(
+    location: Location, *, ok: bool, error: BaseException | str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> None:
+    """Tell how `location` fared in a piece of work; moves the breaker that all workers share.
+
+    error: what went wrong. A cancelled call counts neither way, and an error that is an answer (not found, access
+           denied) shows that the location is there.
+    """
+    outcome = None if ok else error if isinstance(error, BaseException) else StoreUnavailable(error or "no answer")
+    breaker_of(location, clock, error=outcome).report(outcome)
+    if ok:
+        Location.objects.filter(pk=location.pk).update(last_answer_at=clock.utcnow(), last_error="")
+    elif isinstance(outcome, StoreError):
+        Location.objects.filter(pk=location.pk).update(last_error=error_text(outcome))
+
+
+def error_text(error: StoreError) -> str:
+    """Return what happened and what to do now, as it is kept on the row."""
+    return f"{error}. {error.advice}"[:300]
+
+
+def location_enable(location: Location, enabled: bool, *, actor: str) -> bool:
+    """Use `location` from now on, or leave it alone; return whether that was a change."""
+    with transaction.atomic():
+        changed = Location.objects.filter(pk=location.pk, enabled=not enabled).update(enabled=enabled) == 1
+        if changed:
+            tag = audit.AuditTag.LOCATION_ENABLED if enabled else audit.AuditTag.LOCATION_DISABLED
+            _record(tag, location, actor, {})
+    location.enabled = enabled
+    return changed
+
+
+def location_validate(location: Location, *, large: bool = False, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
+    """Check every promise of a store against `location`, one by one; afterwards it counts as validated if all held.
+
+    large: also what moves more than a few MiB. Raises a StoreError if the store cannot even be opened.
+    """
+    store = location_open(location, purpose=VALIDATION, clock=clock)
+    kept = True
+    for finding in validate_store(store, large=large, clock=clock):
+        kept = kept and finding.ok
+        yield finding
+    store.close()
+    location.validated_at = clock.utcnow() if kept else None
+    Location.objects.filter(pk=location.pk).update(validated_at=location.validated_at)
+
+
+def _record(tag: audit.AuditTag, location: Location, actor: str, detail: dict[str, Any]) -> None:
+    audit.record(
+        tag,
+        actor=actor,
+        subject_type="location",
+        subject_id=str(location.pk),
+        detail={"location": location.name, **detail},
+    )
