@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from providers.stores.base import (
     Checksum,
@@ -225,9 +226,9 @@ def _check_refuses_damage(room: Room) -> None:
 
 def _check_names(room: Room) -> None:
     for bad in ("", "/x", "x/", "x//y", "../x", "x/../y", ".hidden", "a b", "a\nb", "é", "x" * 600, "a\\b", "a\0b"):
-        _require_error(InvalidName, lambda bad=bad: room.store.put(bad, b""), f"put of the name {bad[:20]!r}")
-        _require_error(InvalidName, lambda bad=bad: room.store.get(bad), f"get of the name {bad[:20]!r}")
-        _require_error(InvalidName, lambda bad=bad: room.store.delete(bad), f"delete of the name {bad[:20]!r}")
+        _require_error(InvalidName, partial(room.store.put, bad, b""), f"put of the name {bad[:20]!r}")
+        _require_error(InvalidName, partial(room.store.get, bad), f"get of the name {bad[:20]!r}")
+        _require_error(InvalidName, partial(room.store.delete, bad), f"delete of the name {bad[:20]!r}")
 
 
 def _check_parallel(room: Room) -> None:
