@@ -1,0 +1,1 @@
+"""Pages of weddings, vaults, snapshots and jobs. A view fetches through access, calls one service and renders."""

@@ -1,0 +1,211 @@
+"""What a person sees of a job: one picture, as plain values, for the page and for every live message.
+
+Templates fill the first picture into the page; the browser writes later ones into the elements of the same names. So
+the wording exists once, and a reload shows what the live page showed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from backups.models import Copy, Job
+from backups.states import JobState
+from wedbackup.core.templatetags.words import counted, duration, number, size
+
+RATE_WINDOW_SECONDS = 10.0
+ETA_NEEDS_SECONDS = 3.0  # of measured rate; a guess after less than that jumps about
+
+TONES = {
+    JobState.QUEUED: "empty",
+    JobState.RUNNING: "calm",
+    JobState.COMPLETED: "safe",
+    JobState.DEGRADED: "attention",
+    JobState.FAILED: "danger",
+    JobState.CANCELLED: "empty",
+}
+ICONS = {
+    JobState.QUEUED: "waiting",
+    JobState.RUNNING: "running",
+    JobState.COMPLETED: "safe",
+    JobState.DEGRADED: "attention",
+    JobState.FAILED: "danger",
+    JobState.CANCELLED: "stopped",
+}
+STEPS = {
+    "start": "Getting ready",
+    "scan": "Counting the files",
+    "read": "Reading, encrypting and sending",
+    "upload": "Sending to the locations",
+    "index": "Writing the index of each copy",
+    "snapshot": "Writing the snapshot to each copy",
+    "restore": "Writing the files back",
+    "check": "Reading every byte of the copy",
+    "verify": "Comparing every file's hash",
+    "prune": "Removing what is no longer kept",
+    "copy": "Bringing the copy up to date",
+    "zip": "Packing the zip",
+}
+# A vendor is told how it went, not how the platform is built.
+VENDOR_OUTCOMES = {
+    JobState.QUEUED: "It starts by itself as soon as there is room.",
+    JobState.RUNNING: "",
+    JobState.COMPLETED: "Everything went well.",
+    JobState.DEGRADED: "Your files were copied, but not every place has them yet. The platform's people know.",
+    JobState.FAILED: "It did not work this time. The platform's people know; your earlier copies are untouched.",
+    JobState.CANCELLED: "Somebody stopped it. Your earlier copies are untouched.",
+}
+
+
+@dataclass
+class Rate:
+    """How fast a job goes, from the reports of the last seconds."""
+
+    _reports: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, at: float, done: int) -> None:
+        """Take a report: `done` [bytes] at `at` [s]. A smaller figure than before is a new attempt."""
+        if self._reports and (done < self._reports[-1][1] or at < self._reports[-1][0]):
+            self._reports.clear()
+        self._reports.append((at, done))
+        while len(self._reports) > 2 and at - self._reports[0][0] > RATE_WINDOW_SECONDS:
+            self._reports.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """Bytes per second, or None as long as the reports span too little time to say."""
+        if len(self._reports) < 2:
+            return None
+        (first_at, first), (last_at, last) = self._reports[0], self._reports[-1]
+        if last_at - first_at < ETA_NEEDS_SECONDS:
+            return None
+        return (last - first) / (last_at - first_at)
+
+
+def rate_since_start(job: Job) -> float | None:
+    """The average rate of this attempt [bytes/s], for a page that has seen no reports yet."""
+    if job.started_at is None or job.progress_at is None or job.state != JobState.RUNNING:
+        return None
+    seconds = (job.progress_at - job.started_at).total_seconds()
+    return job.progress.get("bytes_done", 0) / seconds if seconds > ETA_NEEDS_SECONDS else None
+
+
+def place_names(copies: Sequence[Copy], user: Any) -> dict[str, str]:
+    """Return how each copy's location is called for `user`: a vendor reads the city, never a name of the platform's."""
+    if user.sees_everything:
+        return {str(copy.location_id): copy.location.name for copy in copies}
+    return {str(copy.location_id): copy.location.city or f"Place {place}" for place, copy in enumerate(copies, start=1)}
+
+
+def job_picture(
+    job: Job, *, now: datetime, user: Any, places: dict[str, str], rate: float | None = None
+) -> dict[str, Any]:
+    """Return everything the page shows of `job`, ready to be written into it.
+
+    now:    the present moment, for how long it has been going.
+    places: names by location id, as `place_names` gives them.
+    rate:   bytes per second, None when it cannot be said honestly.
+    """
+    progress = job.progress
+    done, total = int(progress.get("bytes_done", 0)), int(progress.get("bytes_total", 0))
+    known = bool(progress.get("total_known"))
+    percent = _percent(job, done, total, known)
+    private = user.sees_everything
+    return {
+        "id": str(job.id),
+        "state": job.state,
+        "ended": job.ended,
+        "tone": TONES[JobState(job.state)],
+        "percent": percent,
+        "progress_at": job.progress_at.isoformat() if job.progress_at else None,
+        "places": _places(progress, places, job, errors=private),
+        "texts": {
+            "percent": "" if percent is None else f"{percent} %",
+            "step": _step(job),
+            "files": _of(number(progress.get("files_done", 0)), number(progress.get("files_total", 0)), known),
+            "bytes": _of(size(done), size(total), known),
+            "new": size(progress.get("bytes_new", 0)),
+            "rate": f"{size(rate)}/s" if rate is not None and job.state == JobState.RUNNING else "–",  # noqa: RUF001
+            "eta": _eta(job, done, total, known, rate),
+            "current": str(progress.get("current", "")) if job.state == JobState.RUNNING else "",
+            "elapsed": duration(_elapsed(job, now)),
+            "outcome": job.message if private else VENDOR_OUTCOMES[JobState(job.state)],
+        },
+    }
+
+
+def _percent(job: Job, done: int, total: int, known: bool) -> int | None:
+    if job.state in {JobState.COMPLETED, JobState.DEGRADED}:
+        return 100
+    if job.state == JobState.QUEUED or not known:
+        return None
+    # 100 is said only by the state: the last packs, index and snapshot come after the last byte was read.
+    return min(99, done * 100 // total) if total else None
+
+
+def _of(done: str, total: str, known: bool) -> str:
+    return f"{done} of {total}" if known else f"{done} of {total} found so far"
+
+
+def _step(job: Job) -> str:
+    if job.state == JobState.RUNNING:
+        if job.cancel_requested:
+            return "Stopping"
+        step = str(job.progress.get("step", "start"))
+        return STEPS.get(step, step.capitalize())
+    return JobState(job.state).label.capitalize()
+
+
+def _eta(job: Job, done: int, total: int, known: bool, rate: float | None) -> str:
+    if job.state != JobState.RUNNING:
+        return "–"  # noqa: RUF001
+    if not known:
+        return "once all files are counted"
+    if not rate or rate <= 0:
+        return "once the rate is steady"
+    left = (total - done) / rate
+    return "a few seconds" if left < 5 else f"about {duration(round(left))}"
+
+
+def _elapsed(job: Job, now: datetime) -> float:
+    start = job.started_at or job.created_at
+    return max(0.0, ((job.finished_at or now) - start).total_seconds())
+
+
+def _places(progress: dict[str, Any], places: dict[str, str], job: Job, *, errors: bool) -> list[dict[str, Any]]:
+    """One line per location: what it has of the new bytes, and what went wrong there."""
+    stored, failed = progress.get("location_bytes", {}), progress.get("location_errors", {})
+    whole = max([int(progress.get("bytes_new", 0)), *(int(count) for count in stored.values())], default=0)
+    lines = []
+    for key, name in places.items():
+        count, error = int(stored.get(key, 0)), str(failed.get(key, ""))
+        if error:
+            state, tone, words = "failed", "danger", error if errors else "did not take the copy"
+        elif job.state == JobState.COMPLETED or (job.ended and count == whole and whole):
+            state, tone, words = "done", "safe", f"{size(count)} stored"
+        elif job.state == JobState.RUNNING:
+            state, tone, words = "running", "calm", f"{size(count)} of {size(whole)} so far"
+        else:
+            state, tone, words = (
+                "waiting",
+                "empty",
+                "nothing sent in this run" if not count else f"{size(count)} stored",
+            )
+        full = 1 if state == "done" else whole or 1
+        lines.append(
+            {"key": key, "name": name, "tone": tone, "state": state, "words": words,
+             "value": full if state == "done" else min(count, full), "max": full}
+        )  # fmt: skip
+    return lines
+
+
+def summary(jobs: Sequence[Job]) -> str:
+    """How many run and how many wait, in words."""
+    running = sum(job.state == JobState.RUNNING for job in jobs)
+    waiting = len(jobs) - running
+    if not jobs:
+        return "none running"
+    return f"{running} running, {waiting} waiting" if waiting else counted(running, "job") + " running"
