@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backups.engine.copies import (
@@ -25,6 +24,7 @@ from backups.engine.copies import (
 from backups.engine.errors import Damaged, RepositoryExists, RepositoryMissing
 from backups.engine.format import CONFIG_NAME, FileKind, file_name, hash_hex
 from backups.engine.progress import CancelToken, Listener, Progress, ignore
+from backups.engine.streams import in_streams
 from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
 
 STREAMS = 4  # each holds one pack in memory
@@ -243,21 +243,3 @@ def _wanted(listings: Mapping[str, Listing], mirror: bool) -> Listing:
         for kind in (FileKind.DATA, FileKind.INDEX, FileKind.SNAPSHOTS):
             wanted[kind] = other[kind] | wanted[kind]
     return wanted
-
-
-def in_streams(items: Iterable[str], work: Callable[[str], None], streams: int) -> None:
-    """Do `work` for each item in up to `streams` threads; the first error stops the rest and is raised."""
-    under_way: set[Future[None]] = set()
-    with ThreadPoolExecutor(max(1, streams)) as pool:
-        try:
-            for item in items:
-                if len(under_way) >= 2 * streams:
-                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-                under_way.add(pool.submit(work, item))
-            for future in under_way:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
