@@ -20,7 +20,7 @@ class Acknowledgement:
 
 
 def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Acknowledgement:
-    """Acknowledge `snapshot` if its confirmed copies satisfy its vault's policy; an acknowledgement is never taken back.
+    """Acknowledge `snapshot` if its confirmed copies satisfy its vault's policy; this is never taken back.
 
     A confirmation row stands for config, key, index, packs and snapshot file at that place, each proved. Call it in
     the transaction that wrote the confirmations; repeating it is harmless.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
-from datetime import date as Date  # the field's own name is `date`
+from datetime import UTC, date
 
 from django.db import transaction
 
@@ -17,7 +16,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 def wedding_create(
     *,
     couple: str,
-    date: Date,
+    day: date,
     vendors: Sequence[Organisation],
     venue: str = "",
     time_zone: str = "Europe/London",
@@ -28,14 +27,14 @@ def wedding_create(
 ) -> Wedding:
     """Record a wedding and the organisations that work on it.
 
-    date:      the local date at the venue.
+    day:       the local date at the venue.
     time_zone: the venue's, an IANA name.
 
     Raises django.core.exceptions.ValidationError for values that make no sense.
     """
     wedding = Wedding(
         couple=couple,
-        date=date,
+        date=day,
         venue=venue,
         time_zone=time_zone,
         latitude=latitude,

@@ -1,0 +1,165 @@
+"""Whether a wedding is safe, in words a person may rely on. Green is asked for by one rule only, here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Prefetch
+
+from backups.models import Copy, Snapshot, Vault, Wedding
+from backups.policy.priority import is_fresh
+from backups.policy.redundancy import judge
+from backups.services.acknowledgement import place_of
+from backups.services.weddings import wedding_promise
+from backups.states import CopyState
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.templatetags.words import ago_words
+
+SAFE, ATTENTION, DANGER, EMPTY = "safe", "attention", "danger", "empty"
+_BADNESS = {SAFE: 0, EMPTY: 1, ATTENTION: 2, DANGER: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """level: "safe", "attention", "danger" or "empty". sentence: the whole in words. reasons: what speaks against it."""
+
+    level: str
+    sentence: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_safe(self) -> bool:
+        return self.level == SAFE
+
+
+def wedding_verdict(wedding: Wedding, user: Any, *, clock: Clock = SYSTEM_CLOCK) -> Verdict:
+    """Judge a wedding by the vaults that `user` may see of it; a vendor's verdict says nothing of other vendors'."""
+    vaults = _with_facts(Vault.objects.visible_to(user).filter(wedding=wedding))
+    return _of_wedding(list(vaults), clock)
+
+
+def wedding_verdicts(weddings: Iterable[Wedding], user: Any, *, clock: Clock = SYSTEM_CLOCK) -> dict[Any, Verdict]:
+    """Return the verdict of each wedding by its id, in a fixed number of queries."""
+    weddings = list(weddings)
+    by_wedding: dict[Any, list[Vault]] = {wedding.pk: [] for wedding in weddings}
+    for vault in _with_facts(Vault.objects.visible_to(user).filter(wedding__in=weddings)):
+        by_wedding[vault.wedding_id].append(vault)
+    return {pk: _of_wedding(vaults, clock) for pk, vaults in by_wedding.items()}
+
+
+def vault_verdict(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Verdict:
+    """Judge one vault: its newest snapshot acknowledged, fresh and unsuspicious, its copies whole and far apart."""
+    return _of_vault(_with_facts(Vault.unscoped.filter(pk=vault.pk)).get(), clock)
+
+
+def overview_verdict(user: Any, *, alerts: int = 0, clock: Clock = SYSTEM_CLOCK) -> Verdict:
+    """Judge everything that `user` may see.
+
+    alerts: how many open alerts wait for this person; counted by the caller, because monitoring is above backups.
+    """
+    verdicts = wedding_verdicts(Wedding.objects.visible_to(user), user, clock=clock)
+    sentence = _overview_sentence(list(verdicts.values()))
+    if alerts:
+        sentence += " 1 alert needs you." if alerts == 1 else f" {alerts} alerts need you."
+    level = max((verdict.level for verdict in verdicts.values()), key=_BADNESS.__getitem__, default=EMPTY)
+    if alerts and level in {SAFE, EMPTY}:
+        level = ATTENTION
+    reasons = dict.fromkeys(reason for verdict in verdicts.values() for reason in verdict.reasons)
+    return Verdict(level, sentence, tuple(reasons))
+
+
+def _overview_sentence(verdicts: Sequence[Verdict]) -> str:
+    total = len(verdicts)
+    if total == 0:
+        return "There are no weddings yet."
+    counts = {level: sum(verdict.level == level for verdict in verdicts) for level in _BADNESS}
+    if counts[SAFE] == total:
+        return "Your wedding is safe." if total == 1 else f"All {total} weddings are safe."
+    parts = [
+        f"{counts[level]} {words[0] if counts[level] == 1 else words[1]}"
+        for level, words in (
+            (DANGER, ("wedding is in danger", "weddings are in danger")),
+            (ATTENTION, ("wedding needs attention", "weddings need attention")),
+            (EMPTY, ("wedding has no backup yet", "weddings have no backup yet")),
+            (SAFE, ("is safe", "are safe")),
+        )
+        if counts[level]
+    ]
+    return ", ".join(parts) + "."
+
+
+def _with_facts(vaults: Any) -> Any:
+    """Load what a judgement needs: two newest snapshots would do, but a prefetch knows no limit per row."""
+    newest = Snapshot.unscoped.order_by("-taken_at").only("vault_id", "taken_at", "acknowledged_at", "suspicion")
+    return vaults.select_related("policy", "wedding", "organisation").prefetch_related(
+        Prefetch("snapshots", newest, to_attr="newest_first"),
+        Prefetch("copies", Copy.unscoped.select_related("location"), to_attr="places"),
+    )
+
+
+def _of_wedding(vaults: Sequence[Vault], clock: Clock) -> Verdict:
+    if not vaults:
+        return Verdict(EMPTY, "Nothing is protected here yet: there is no vault.")
+    verdicts = [_of_vault(vault, clock) for vault in vaults]
+    level = max((verdict.level for verdict in verdicts), key=_BADNESS.__getitem__)
+    if level == EMPTY and any(verdict.level != EMPTY for verdict in verdicts):
+        level = ATTENTION
+    reasons = tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons))
+    sentence = {
+        SAFE: "Safe: every copy is confirmed and fresh.",
+        ATTENTION: "Needs attention.",
+        DANGER: "In danger.",
+        EMPTY: "Nothing is backed up yet.",
+    }[level]
+    if level in {ATTENTION, DANGER} and reasons:
+        sentence = f"{sentence} {reasons[0]}"
+    return Verdict(level, sentence, reasons)
+
+
+def _of_vault(vault: Any, clock: Clock) -> Verdict:
+    name = vault.get_protection_class_display()
+    if not vault.newest_first:
+        return Verdict(EMPTY, f"{name}: not backed up yet.", (f"{name}: not backed up yet.",))
+    findings = [*_snapshot_findings(vault, name, clock), *_copy_findings(vault, name)]
+    if not findings:
+        return Verdict(SAFE, f"{name}: safe.")
+    level = max((level for level, _ in findings), key=_BADNESS.__getitem__)
+    reasons = tuple(reason for _, reason in findings)
+    return Verdict(level, reasons[0], reasons)
+
+
+def _snapshot_findings(vault: Any, name: str, clock: Clock) -> list[tuple[str, str]]:
+    """What speaks against the newest snapshot."""
+    newest = vault.newest_first[0]
+    acknowledged = next((snapshot for snapshot in vault.newest_first if snapshot.acknowledged_at), None)
+    if acknowledged is None:
+        return [(DANGER, f"{name}: no backup has reached enough places yet.")]
+    found = []
+    if vault.suspicion:
+        found.append((ATTENTION, f"{name}: {vault.suspicion}"))
+    if newest.acknowledged_at is None:
+        found.append((ATTENTION, f"{name}: the newest backup has not reached enough places yet."))
+    promise = wedding_promise(vault.wedding, clock=clock)
+    if not is_fresh(acknowledged.taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
+        age = ago_words(acknowledged.taken_at, clock.utcnow())
+        found.append((ATTENTION, f"{name}: the newest safe backup is from {age}."))
+    return found
+
+
+def _copy_findings(vault: Any, name: str) -> list[tuple[str, str]]:
+    """What speaks against the places: copies that are not whole, and places that are lost together."""
+    whole = [copy for copy in vault.places if copy.state == CopyState.CURRENT]
+    found = [
+        (ATTENTION, f"{name}: the copy at {copy.location.name} is {copy.get_state_display()}.")
+        for copy in vault.places
+        if copy.state not in {CopyState.CURRENT, CopyState.EMPTY}
+    ]
+    if not whole:
+        found.append((DANGER, f"{name}: no complete copy is left."))
+    else:
+        gap = judge([place_of(copy.location) for copy in whole]).gap
+        if gap:
+            found.append((ATTENTION, gap))
+    return found
