@@ -14,4 +14,8 @@ class Migration(migrations.Migration):
             name="suspicion",
             field=models.CharField(blank=True, help_text="why its source looked wrong as a whole", max_length=300),
         ),
+        migrations.AddIndex(
+            model_name="snapshot",
+            index=models.Index(fields=["vault", "-taken_at"], name="snapshot_by_vault"),
+        ),
     ]

@@ -169,6 +169,9 @@ class Snapshot(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["vault", "restic_id"], name="one_row_per_snapshot"),
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["vault", "-taken_at"], name="snapshot_by_vault"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.vault} {self.taken_at:%Y-%m-%d %H:%M}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import OuterRef, Prefetch, Subquery
 
 from backups.models import Copy, Snapshot, Vault, Wedding
 from backups.policy.priority import is_fresh
@@ -23,7 +23,11 @@ _BADNESS = {SAFE: 0, EMPTY: 1, ATTENTION: 2, DANGER: 3}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """level: "safe", "attention", "danger" or "empty". sentence: the whole in words. reasons: what speaks against it."""
+    """A judgement.
+
+    level:    "safe", "attention", "danger" or "empty".
+    sentence: the whole in words.   reasons: what speaks against it; the first one is in the sentence.
+    """
 
     level: str
     sentence: str
@@ -91,11 +95,17 @@ def _overview_sentence(verdicts: Sequence[Verdict]) -> str:
 
 
 def _with_facts(vaults: Any) -> Any:
-    """Load what a judgement needs: two newest snapshots would do, but a prefetch knows no limit per row."""
-    newest = Snapshot.unscoped.order_by("-taken_at").only("vault_id", "taken_at", "acknowledged_at", "suspicion")
-    return vaults.select_related("policy", "wedding", "organisation").prefetch_related(
-        Prefetch("snapshots", newest, to_attr="newest_first"),
-        Prefetch("copies", Copy.unscoped.select_related("location"), to_attr="places"),
+    """Load what a judgement needs: facts of the newest snapshots, and the copies with their places."""
+    newest = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("-taken_at")
+    safe = newest.filter(acknowledged_at__isnull=False)
+    return (
+        vaults.select_related("policy", "wedding", "organisation")
+        .annotate(
+            newest_taken_at=Subquery(newest.values("taken_at")[:1]),
+            newest_acknowledged_at=Subquery(newest.values("acknowledged_at")[:1]),
+            safe_taken_at=Subquery(safe.values("taken_at")[:1]),
+        )
+        .prefetch_related(Prefetch("copies", Copy.unscoped.select_related("location"), to_attr="places"))
     )
 
 
@@ -120,7 +130,7 @@ def _of_wedding(vaults: Sequence[Vault], clock: Clock) -> Verdict:
 
 def _of_vault(vault: Any, clock: Clock) -> Verdict:
     name = vault.get_protection_class_display()
-    if not vault.newest_first:
+    if vault.newest_taken_at is None:
         return Verdict(EMPTY, f"{name}: not backed up yet.", (f"{name}: not backed up yet.",))
     findings = [*_snapshot_findings(vault, name, clock), *_copy_findings(vault, name)]
     if not findings:
@@ -132,18 +142,16 @@ def _of_vault(vault: Any, clock: Clock) -> Verdict:
 
 def _snapshot_findings(vault: Any, name: str, clock: Clock) -> list[tuple[str, str]]:
     """What speaks against the newest snapshot."""
-    newest = vault.newest_first[0]
-    acknowledged = next((snapshot for snapshot in vault.newest_first if snapshot.acknowledged_at), None)
-    if acknowledged is None:
+    if vault.safe_taken_at is None:
         return [(DANGER, f"{name}: no backup has reached enough places yet.")]
     found = []
     if vault.suspicion:
         found.append((ATTENTION, f"{name}: {vault.suspicion}"))
-    if newest.acknowledged_at is None:
+    if vault.newest_acknowledged_at is None:
         found.append((ATTENTION, f"{name}: the newest backup has not reached enough places yet."))
     promise = wedding_promise(vault.wedding, clock=clock)
-    if not is_fresh(acknowledged.taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
-        age = ago_words(acknowledged.taken_at, clock.utcnow())
+    if not is_fresh(vault.safe_taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
+        age = ago_words(vault.safe_taken_at, clock.utcnow())
         found.append((ATTENTION, f"{name}: the newest safe backup is from {age}."))
     return found
 
