@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 CONNECTIONS = 16
 READ_BACK_BYTES = 8 * MEBIBYTE
+_session_lock = threading.Lock()
 _AWS_ENDPOINT = re.compile(r"(?:https://[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?/?)?")
 
 
@@ -273,7 +275,8 @@ class S3Store(ObjectStore):
             yield
         except (BotoCoreError, ClientError, OSError, ValueError) as exc:
             error = map_error(exc, what, self._clock)
-            if isinstance(error, ObjectNotFound) and (name is None or self._bucket_is_missing(exc)):
+            missing = isinstance(error, ObjectNotFound) and (name is None or self._bucket_is_missing(exc))
+            if missing or isinstance(error, LocationMissing):
                 error = LocationMissing(f"{what}: the bucket {self.options.bucket} does not exist")
             raise error from exc
 
@@ -288,29 +291,39 @@ class S3Store(ObjectStore):
         return False
 
 
-def _make_client(options: S3Options) -> S3Client:
+@functools.cache
+def _session() -> Any:
+    """Return this process's SDK session, which keeps the parsed description of the S3 API."""
     import boto3  # 0.3 s: only where S3 is really used
+
+    return boto3.session.Session()
+
+
+def _make_client(options: S3Options) -> S3Client:
     from botocore.config import Config
 
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=options.endpoint_url or None,
-        region_name=options.region,
-        aws_access_key_id=options.access_key,
-        aws_secret_access_key=options.secret_key,
-        verify=options.ca_file or None,
-        config=Config(
-            signature_version="s3v4",
-            retries={"total_max_attempts": 1},
-            connect_timeout=options.connect_seconds,
-            read_timeout=options.read_seconds,
-            max_pool_connections=CONNECTIONS,
-            tcp_keepalive=True,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={
-                "addressing_style": "path" if options.path_style else "virtual",
-                "payload_signing_enabled": options.endpoint_url.startswith("http://"),
-            },
-        ),
+    config = Config(
+        signature_version="s3v4",
+        retries={"total_max_attempts": 1},
+        connect_timeout=options.connect_seconds,
+        read_timeout=options.read_seconds,
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={
+            "addressing_style": "path" if options.path_style else "virtual",
+            "payload_signing_enabled": options.endpoint_url.startswith("http://"),
+        },
     )
+    with _session_lock:  # a session makes one client at a time
+        client: S3Client = _session().client(
+            "s3",
+            endpoint_url=options.endpoint_url or None,
+            region_name=options.region,
+            aws_access_key_id=options.access_key,
+            aws_secret_access_key=options.secret_key,
+            verify=options.ca_file or None,
+            config=config,
+        )
+    return client
