@@ -171,16 +171,19 @@ def location_enable(location: Location, enabled: bool, *, actor: str) -> bool:
     with transaction.atomic():
         changed = Location.objects.filter(pk=location.pk, enabled=not enabled).update(enabled=enabled) == 1
         if changed:
-            tag = audit.AuditTag.LOCATION_ENABLED if enabled else audit.AuditTag.LOCATION_DISABLED
-            _record(tag, location, actor, {})
+            _record(audit.AuditTag.LOCATION_CHANGED, location, actor, {"enabled": enabled})
     location.enabled = enabled
     return changed
 
 
-def location_validate(location: Location, *, large: bool = False, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
+def location_validate(
+    location: Location, *, large: bool = False, actor: str = "command line", clock: Clock = SYSTEM_CLOCK
+) -> Iterator[Finding]:
     """Check every promise of a store against `location`, one by one; afterwards it counts as validated if all held.
 
-    large: also what moves more than a few MiB. Raises a StoreError if the store cannot even be opened.
+    large: also what moves more than a few MiB.
+
+    The row is written when the last finding was taken. Raises a StoreError if the store cannot even be opened.
     """
     store = location_open(location, purpose=VALIDATION, clock=clock)
     kept = True
@@ -189,7 +192,9 @@ def location_validate(location: Location, *, large: bool = False, clock: Clock =
         yield finding
     store.close()
     location.validated_at = clock.utcnow() if kept else None
-    Location.objects.filter(pk=location.pk).update(validated_at=location.validated_at)
+    with transaction.atomic():
+        Location.objects.filter(pk=location.pk).update(validated_at=location.validated_at)
+        _record(audit.AuditTag.LOCATION_VALIDATED, location, actor, {"all_kept": kept})
 
 
 def _record(tag: audit.AuditTag, location: Location, actor: str, detail: dict[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from providers.models import Location
 from providers.services.locations import location_create
@@ -23,7 +23,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def key_file(settings: SettingsWrapper, tmp_path: Path) -> Path:
+def key_file(settings: Any, tmp_path: Path) -> Path:
     settings.KEY_FILE = tmp_path / "keys" / "wrapping-keys.json"
     create_key_file(settings.KEY_FILE)
     return settings.KEY_FILE
