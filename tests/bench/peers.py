@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from backups.engine.format import hash_hex
 from backups.engine.key import FOR_SECRETS
-from backups.engine.repository import Repository, new_vault
-from providers.registry import open_store
+from backups.engine.repository import new_vault
 from tests.bench.measure import Measurement, output_of, run
 
-PASSWORD = "bench-password"  # noqa: S105  protects random bytes
+PASSWORD = "bench-password"
 
 
 class Restic:
@@ -34,15 +34,11 @@ class Restic:
         root = self._work / name
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
-        store = open_store("memory", {})
         vault = new_vault(PASSWORD.encode(), now=time.time_ns(), cost=FOR_SECRETS)
-        Repository.create(store, "", vault)
-        for info in store.list():
-            target = root / info.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(store.get(info.name))
-        for folder in ("data", "index", "snapshots", "locks"):
+        for folder in ("keys", "data", "index", "snapshots", "locks"):
             (root / folder).mkdir()
+        (root / "config").write_bytes(vault.config_file)
+        (root / "keys" / hash_hex(vault.key_file)).write_bytes(vault.key_file)
         return str(root)
 
     def backup(self, repository: str, source: Path) -> Measurement:
@@ -58,9 +54,6 @@ class Restic:
         """Stock restic reads every byte; raises CommandFailed when anything is wrong."""
         env = {**self._env, "RESTIC_PASSWORD": password}
         output_of(["restic", "-r", repository, "check", "--read-data", "--no-cache", *self._extra], env=env)
-
-    def init_s3(self, repository: str) -> None:
-        output_of(["restic", "-r", repository, "init", *self._extra], env=self._env)
 
     @property
     def _extra(self) -> list[str]:

@@ -46,7 +46,7 @@ class NotEqual(RuntimeError):
     """A restored tree is not the source: the row is void."""
 
 
-def _interleave(row: Row, plan: Plan, contestants: dict[str, Contestant]) -> Row:
+def interleave(row: Row, plan: Plan, contestants: dict[str, Contestant]) -> Row:
     """Run every contestant once a round, in an order drawn anew, and keep the medians."""
     rng = random.Random(row.name)
     times: dict[str, list[Measurement]] = {name: [] for name in contestants}
@@ -112,7 +112,7 @@ class Bench:
 
     def first_run(self, name: str, asked: float, dataset: Dataset) -> Row:
         """A first backup into one folder location, against everybody."""
-        return _interleave(
+        return interleave(
             Row(name, asked),
             self.plan,
             {
@@ -131,7 +131,7 @@ class Bench:
         theirs, borgs = self.restic.init("restic"), self.borg.init("borg")
         self.restic.backup(theirs, dataset.path)
         self.borg.backup(borgs, dataset.path)
-        row = _interleave(
+        row = interleave(
             Row(name, asked),
             self.plan,
             {
@@ -160,7 +160,7 @@ class Bench:
             "engine alone": lambda: self._fresh_ours(dataset, 3, engine=True),
             "restic": restic,
         }
-        return _interleave(Row(name, asked), self.plan, contestants)
+        return interleave(Row(name, asked), self.plan, contestants)
 
     def restore(self, name: str, asked: float, dataset: Dataset) -> Row:
         """A whole restore into an empty folder, compared byte by byte with the source."""
@@ -177,7 +177,7 @@ class Bench:
             same_tree(dataset.path, found if found.exists() else target)
             return taken
 
-        row = _interleave(
+        row = interleave(
             Row(name, asked),
             self.plan,
             {
