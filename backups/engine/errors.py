@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class EngineError(Exception):
     """Base of all engine errors."""
@@ -62,9 +65,22 @@ class SourceUnreadable(EngineError):
 
 
 class TooFewCopies(EngineError):
-    """Fewer locations than the policy asks for took everything, so nothing may be acknowledged."""
+    """Fewer locations than the policy asks for took everything, so nothing may be acknowledged.
+
+    outcomes: what became of each location, by its key.
+    """
 
     advice = "See the failed locations; the backup goes on by itself when enough of them answer again."
+
+    def __init__(self, message: str, outcomes: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.outcomes = dict(outcomes or {})
+
+
+class WorkerDied(EngineError):
+    """A worker process ended before its work: killed, out of memory, or failed itself."""
+
+    advice = "Start the backup again: it keeps what was stored. If it stays, look at the memory of this machine."
 
 
 class UnsafeTarget(EngineError):

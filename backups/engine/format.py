@@ -6,7 +6,7 @@ import enum
 import functools
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 REPOSITORY_VERSION = 2
@@ -86,6 +86,15 @@ def parse_time(text: str) -> int:
     base, fraction, zone = match.groups()
     seconds = _whole_seconds(base + ("+00:00" if zone == "Z" else zone))
     return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_nanoseconds(moment: datetime) -> int:
+    """Return the Unix time [ns] of an aware datetime, exact to its microseconds."""
+    return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
 def to_datetime(nanoseconds: int) -> datetime:

@@ -6,8 +6,9 @@ compressed blobs the plain length, and the blob's id. A pack's name is the SHA-2
 
 from __future__ import annotations
 
+import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -50,6 +51,14 @@ def _header(blob_type: BlobType, blobs: Sequence[PackedBlob]) -> bytes:
     )
 
 
+def pack_bytes(blobs: Iterable[PackedBlob]) -> int:
+    """Return the length [bytes] of the pack that holds exactly these blobs."""
+    total = OVERHEAD_BYTES + _LENGTH.size
+    for blob in blobs:
+        total += blob.length + (_COMPRESSED_ENTRY.size if blob.plain_length else _PLAIN_ENTRY.size)
+    return total
+
+
 def header_room(blob_count: int) -> int:
     """Return how many bytes of buffer the header of `blob_count` blobs needs at most."""
     return blob_count * _COMPRESSED_ENTRY.size + OVERHEAD_BYTES + SLACK_BYTES + _LENGTH.size
@@ -58,7 +67,7 @@ def header_room(blob_count: int) -> int:
 class PackBuilder:
     """Collects sealed blobs of one type in a buffer that the caller owns."""
 
-    def __init__(self, key: MasterKey, blob_type: BlobType, buffer: bytearray) -> None:
+    def __init__(self, key: MasterKey, blob_type: BlobType, buffer: bytearray | mmap.mmap) -> None:
         self.blob_type = blob_type
         self.blobs: list[PackedBlob] = []
         self.length = 0
@@ -85,6 +94,18 @@ class PackBuilder:
             check_blob(self._key, self._view[start : start + stored], plain_length, blob_id)
         self.blobs.append(PackedBlob(blob_id, start, stored, plain_length))
         self.length = start + stored
+
+    def absorb(self, other: PackBuilder) -> bool:
+        """Take over the sealed blobs of `other`, which must not be used afterwards; False if they do not fit."""
+        length = self.length + other.length
+        if length + header_room(len(self.blobs) + len(other.blobs)) > len(self._buffer):
+            return False
+        self._view[self.length : length] = other._view[: other.length]
+        moved = (PackedBlob(b.blob_id, self.length + b.offset, b.length, b.plain_length) for b in other.blobs)
+        self.blobs.extend(moved)
+        self.length = length
+        other._view.release()
+        return True
 
     def finish(self) -> memoryview:
         """Append the header and return the view of the whole pack; the builder must not be used afterwards."""

@@ -84,6 +84,7 @@ def encode_node(
     subtree: bytes | None = None,
     link_target: bytes | None = None,
     xattrs: Sequence[tuple[str, bytes]] = (),
+    size: int | None = None,
 ) -> bytes:
     """Return the JSON text of one node.
 
@@ -91,6 +92,7 @@ def encode_node(
     status:      lstat of the entry; for a file the fstat that belongs to the bytes read.
     content:     blob ids of a file, [] for an empty one, None for everything else.
     subtree:     tree id of a directory.   link_target: of a symlink.   xattrs: (name, value) pairs.
+    size:        of the content stored [bytes], when it may differ from `status`, as for a file that grew.
     """
     mode = status.st_mode
     mtime = format_time(status.st_mtime_ns).encode()
@@ -110,8 +112,8 @@ def encode_node(
     is_file = stat.S_ISREG(mode)
     if status.st_nlink > 1 and is_file:
         parts.append(b'"device_id":%d,' % status.st_dev)  # with the inode it tells which names are one file
-    if is_file and status.st_size:
-        parts.append(b'"size":%d,' % status.st_size)
+    if is_file and (stored := status.st_size if size is None else size):
+        parts.append(b'"size":%d,' % stored)
     if status.st_nlink:
         parts.append(b'"links":%d,' % status.st_nlink)
     if link_target is not None:

@@ -1,0 +1,99 @@
+"""Reads batches of files: the same work in a worker process and, for small runs, in the caller's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from backups.engine.blobwriter import OPEN_DATA_PACKS, BlobWriter
+from backups.engine.board import Board
+from backups.engine.chunker import Chunker
+from backups.engine.claims import Claims
+from backups.engine.crypto import MasterKey
+from backups.engine.errors import Cancelled
+from backups.engine.fanout import FanOut
+from backups.engine.filereader import SMALL_BYTES, FileReader
+from backups.engine.format import MIB, BlobType
+from backups.engine.messages import Batch, BatchDone, BytesRead, FolderPart, Message, ReadFile, SourceRoot
+from backups.engine.sources import open_folder, open_root
+
+OPEN_PACKS = OPEN_DATA_PACKS
+_TELL_EVERY_BYTES = 8 * MIB
+
+
+class FileWorker:
+    """One thread's reader with its own open packs. Close it after the last batch."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        master: MasterKey,
+        polynomial: int,
+        level: int,
+        roots: tuple[SourceRoot, ...],
+        board: Board,
+        claims: Claims,
+        fan_out: FanOut,
+        report: Callable[[Message], None],
+    ) -> None:
+        """number: tells this worker's messages from others'."""
+        self._number = number
+        self._roots = roots
+        self._board = board
+        self._report = report
+        self._untold = 0
+        self._writer = BlobWriter(master, BlobType.DATA, claims, fan_out, report, level)
+        self._reader = FileReader(self._writer, Chunker(polynomial), self._pause)
+        self._stack = ExitStack()
+        self._root_fds: dict[int, int] = {}
+
+    def run(self, batch: Batch) -> None:
+        """Read all files of a batch and report them. Raises Cancelled, Damaged, SourceMissing."""
+        files: list[ReadFile] = []
+        for part in batch:
+            files.extend(self._read_part(part))
+        self._untold = 0
+        self._report(BatchDone(self._number, files))
+
+    def flush(self) -> None:
+        """Send the packs that are still open."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _read_part(self, part: FolderPart) -> Iterator[ReadFile]:
+        try:
+            folder_fd = open_folder(self._root_fd(part.root), part.parts)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            for slot, name in part.files:
+                yield ReadFile(part.number, slot, None, b"", 0, unreadable=reason, name=name)
+            return
+        try:
+            for slot, name in part.files:
+                if self._board.cancelled:
+                    raise Cancelled("cancelled on request")
+                yield self._reader.read(part.number, slot, folder_fd, name)
+        finally:
+            os.close(folder_fd)
+
+    def _root_fd(self, root: int) -> int:
+        if root not in self._root_fds:
+            self._root_fds[root] = self._stack.enter_context(open_root(self._roots[root]))
+        return self._root_fds[root]
+
+    def _pause(self, count: int) -> None:
+        if self._board.cancelled:
+            raise Cancelled("cancelled on request")
+        self._untold += count
+        if self._untold >= _TELL_EVERY_BYTES:
+            self._report(BytesRead(self._number, self._untold))
+            self._untold = 0
+
+
+def is_long(size: int) -> bool:
+    """Whether a file of `size` bytes makes a batch of its own."""
+    return size > SMALL_BYTES
