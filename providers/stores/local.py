@@ -36,11 +36,12 @@ from providers.stores.base import (
     ObjectNotFound,
     ObjectStore,
     Proof,
+    Rejected,
     StoreError,
     StoreUnavailable,
     check_name,
 )
-from providers.stores.options import option
+from providers.stores.options import InvalidOptions, option
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 MARKER = ".wedbackup-location"
@@ -62,6 +63,10 @@ class LocalOptions:
     root: str = option("Folder", text="Absolute path of a folder on the disk or mount that holds the copies.")
     prefix: str = option("Folder below it", default="", text="Optional part of the folder, such as weddings/2026.")
     location_id: str = option("Location id", default="", text="If given, the folder's marker must carry it.")
+
+    def __post_init__(self) -> None:
+        if not os.path.isabs(self.root) or "\0" in self.root:
+            raise InvalidOptions("option root: write the whole path of the folder, beginning with /")
 
 
 class LocalStore(ObjectStore):
@@ -194,7 +199,7 @@ class LocalStore(ObjectStore):
     def _read_marker(self) -> str:
         path = os.path.join(self.options.root, MARKER)
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="ascii", errors="replace") as file:
                 return file.read(256).strip()
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise LocationMissing(
@@ -373,7 +378,11 @@ def _map_error(exc: OSError, what: str) -> StoreError:
             return error
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:
             return LocationMissing(f"the folder went away during {reason}")
+        case errno.EXDEV:
+            return Rejected(f"another disk is mounted inside the folder, at {reason}")
+        case errno.ENAMETOOLONG:
+            return Rejected(f"the disk takes no names as long as {reason}")
         case errno.ELOOP | errno.ENOTDIR | errno.EISDIR:
-            return StoreError(f"something else than a folder or file lies in the way of {reason}")
+            return Rejected(f"something else than a folder or file lies in the way of {reason}")
         case _:
             return StoreUnavailable(f"the disk failed at {reason}")

@@ -46,6 +46,7 @@ from providers.stores.options import InvalidOptions, option
 from providers.stores.s3_errors import answer_may_be_lost, map_error
 from providers.stores.s3_upload import (
     MultipartUpload,
+    Pace,
     body_of,
     checksum_arguments,
     md5_etag,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 CONNECTIONS = 16
 READ_BACK_BYTES = 8 * MEBIBYTE
+RECEIVE_BYTES = 256 * 1024
 _session_lock = threading.Lock()
 _AWS_ENDPOINT = re.compile(r"(?:https://[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?/?)?")
 
@@ -147,7 +149,7 @@ class S3Store(ObjectStore):
                     return b""
                 raise
             with contextlib.closing(answer["Body"]) as body:
-                content: bytes = body.read()
+                content = self._received(body)
         if len(content) != answer["ContentLength"]:
             raise StoreUnavailable(f"{name} ended early: {len(content)} of {answer['ContentLength']} bytes")
         if wanted and "ContentRange" not in answer:  # the server ignores ranges and sent everything
@@ -211,17 +213,26 @@ class S3Store(ObjectStore):
                 self._client.close()
             self._client = None
 
+    def _received(self, body: Any) -> bytes:
+        """Read an answer's body to its end."""
+        pace, pieces, position = Pace(self._clock), [], 0
+        while piece := body.read(RECEIVE_BYTES):
+            pieces.append(piece)
+            position += len(piece)
+            pace.check(position)
+        return b"".join(pieces)
+
     def _put_at_once(self, key: str, view: memoryview, sha256: str | None) -> None:
         checksum = checksum_arguments(self.options.checksum, view, sha256)
         try:
-            self._s3().put_object(Bucket=self.options.bucket, Key=key, Body=body_of(view), **checksum)
+            self._s3().put_object(Bucket=self.options.bucket, Key=key, Body=body_of(view, self._clock), **checksum)
         except (BotoCoreError, ClientError) as exc:
             if not self._settled(exc, key, len(view), md5_etag(view), checksum.get("ChecksumSHA256")):
                 raise
 
     def _put_in_parts(self, key: str, view: memoryview, name: str) -> None:
         options = self.options
-        upload = MultipartUpload(self._s3(), options.bucket, key, options.checksum, options.part_bytes)
+        upload = MultipartUpload(self._s3(), options.bucket, key, options.checksum, options.part_bytes, self._clock)
         try:
             upload_id, parts = upload.upload(view)
             try:

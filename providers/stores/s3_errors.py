@@ -40,7 +40,7 @@ def map_error(exc: Exception, what: str, clock: Clock) -> StoreError:
     if isinstance(exc, sdk.ClientError):
         return _map_answer(exc, what, clock)
     if isinstance(exc, sdk.ReadTimeoutError) or _caused_by(exc, TimeoutError, unless=sdk.ConnectTimeoutError):
-        return NoAnswer(f"{what}: the server stopped answering and the time limit passed")
+        return NoAnswer(f"{what}: the server fell silent or crawls, and the time limit passed")
     if isinstance(exc, sdk.SSLError):
         error: StoreError = StoreUnavailable(f"{what}: no secure connection ({_reason(exc)})")
         error.advice = "Check the certificate of the server, the CA file of this location and the machine's clock."

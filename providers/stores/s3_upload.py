@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from providers.stores.base import Checksum
+from wedbackup.core.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 SMALL_BYTES = 1024 * 1024
 SEND_BYTES = 128 * 1024
 PARTS_MAX = 10_000
+SLOWEST_BYTES_PER_SECOND = 4 * 1024  # below it a pack of 16 MiB would take over an hour
+PATIENCE_SECONDS = 20.0
+
+
+class Pace:
+    """Notices a transfer that crawls: each piece arrives within the time limit, the whole would take days."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+
+    def check(self, done_bytes: int) -> None:
+        """Raise TimeoutError if `done_bytes` [bytes] so far are too few for the time that has passed."""
+        seconds = self._clock.monotonic() - self._began
+        if seconds > PATIENCE_SECONDS and done_bytes < seconds * SLOWEST_BYTES_PER_SECOND:
+            raise TimeoutError(f"only {done_bytes} bytes in {seconds:.0f} s")
 
 
 class Body:
@@ -31,12 +48,14 @@ class Body:
     Slices go to the socket as they are: nothing is copied, whatever the size.
     """
 
-    def __init__(self, view: memoryview) -> None:
+    def __init__(self, view: memoryview, pace: Pace) -> None:
         self._view = view
+        self._pace = pace
         self._position = 0
 
     def read(self, size: int = -1) -> memoryview:
         """Return the next piece. At least SEND_BYTES: http.client asks for 16 KiB at a time otherwise."""
+        self._pace.check(self._position)
         end = len(self._view) if size < 0 else self._position + max(size, SEND_BYTES)
         piece = self._view[self._position : end]
         self._position += len(piece)
@@ -51,9 +70,9 @@ class Body:
         return self._position
 
 
-def body_of(view: memoryview) -> Any:
+def body_of(view: memoryview, clock: Clock) -> Any:
     """Return what to hand to the SDK: small bodies as bytes, which saves the 100-continue round trip."""
-    return bytes(view) if len(view) <= SMALL_BYTES else Body(view)
+    return bytes(view) if len(view) <= SMALL_BYTES else Body(view, Pace(clock))
 
 
 def checksum_arguments(profile: Checksum, view: memoryview, sha256: str | None) -> dict[str, Any]:
@@ -84,6 +103,7 @@ class MultipartUpload:
     key: str
     profile: Checksum
     part_bytes: int
+    clock: Clock
 
     def upload(self, view: memoryview) -> tuple[str, list[CompletedPartTypeDef]]:
         """Send the parts that the server does not have yet; return the upload's id and all parts."""
@@ -145,7 +165,7 @@ class MultipartUpload:
                 Key=self.key,
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=body_of(piece),
+                Body=body_of(piece, self.clock),
                 **checksum,
             )["ETag"]
         part: CompletedPartTypeDef = {"PartNumber": number, "ETag": etag}

@@ -24,10 +24,12 @@ from providers.stores.base import (
     LocationMissing,
     ObjectCorrupt,
     ObjectNotFound,
+    Rejected,
     StoreError,
     StoreUnavailable,
 )
 from providers.stores.local import MARKER, UNFINISHED, LocalOptions, LocalStore
+from providers.stores.options import InvalidOptions
 from tests.providers.store_contract import StoreContract
 from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
@@ -149,6 +151,24 @@ def test_a_prefix_cannot_climb_out(root: Path) -> None:
         LocalStore(LocalOptions(str(root), prefix="../elsewhere"))
     with pytest.raises(InvalidName):
         [*LocalStore(LocalOptions(str(root))).list("../")]
+
+
+@pytest.mark.parametrize("bad", ["", "relative/path", "/with\0nul"])
+def test_a_folder_is_named_by_its_whole_path(bad: str) -> None:
+    with pytest.raises(InvalidOptions, match="whole path"):
+        LocalOptions(bad)
+
+
+def test_a_name_too_long_for_the_disk_is_said_to_be(store: LocalStore) -> None:
+    with pytest.raises(Rejected, match="no names as long as"):
+        store.put("x" * 300, b"")
+
+
+def test_a_marker_of_rubbish_belongs_to_no_location(root: Path) -> None:
+    (root / MARKER).chmod(0o600)
+    (root / MARKER).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LocationMissing, match="another location"):
+        LocalStore(LocalOptions(str(root), location_id="ours")).put("a", b"1")
 
 
 # --- what a disk does

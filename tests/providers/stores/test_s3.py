@@ -379,6 +379,24 @@ def test_an_answer_that_stops_in_the_middle_is_noticed(proxied: S3Store, swift_p
     assert swift_proxy.fault.hits == 1
 
 
+class RacingClock(ManualClock):
+    """A hundred seconds pass whenever somebody looks."""
+
+    def monotonic(self) -> float:
+        self.advance(100)
+        return super().monotonic()
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_transfer_that_crawls_is_given_up(open_s3: Callable[..., S3Store], direction: str) -> None:
+    """Each piece is in time, but all of them together are not."""
+    open_s3().put("pack", PACK)
+    crawling = S3Store(open_s3().options, clock=RacingClock())
+    with pytest.raises(NoAnswer):
+        crawling.get("pack") if direction == "down" else crawling.put("other", PACK)
+    crawling.close()
+
+
 def test_a_server_that_ignores_ranges_still_gives_the_range(proxied: S3Store, swift_proxy: FaultProxy) -> None:
     swift_proxy.fault = Fault(match=b"GET /", reply=Reply("200 OK", {}, b"0123456789"))
     assert proxied.get("pack", offset=2, length=3) == b"234"
