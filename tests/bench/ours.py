@@ -53,7 +53,7 @@ class Wedbackup:
     def install(self, source: Path, locations: Sequence[Mapping[str, object]]) -> Installed:
         """Start from nothing: keys, database, `locations` (kind, options, secrets) and one vault with `source`."""
         shutil.rmtree(self._home, ignore_errors=True)
-        self._home.mkdir(parents=True)
+        (self._home / "locations").mkdir(parents=True)
         request = json.dumps({"source": str(source), "locations": list(locations)})
         answer = output_of([sys.executable, "-m", "tests.bench.install", request], env=self._environment, cwd=ROOT)
         fields = json.loads(answer.splitlines()[-1])
