@@ -7,11 +7,17 @@ from typing import NamedTuple
 
 from backups.engine.errors import Damaged, EngineError
 from backups.engine.format import BLOB_MAX_BYTES, BlobType
-from backups.engine.vault_reader import Plain, VaultReader
 from backups.engine.tree import Node
+from backups.engine.vault_reader import Plain, VaultReader
 
 FOLDERS_AT_ONCE = 512  # trees asked for together
 ENTRIES_MAX = 5_000_000  # a few small trees can claim billions of entries by naming each other twice
+
+
+class NotInSnapshot(EngineError):
+    """The snapshot has no such file or folder."""
+
+    advice = "Look the path up in the snapshot's list of files; it may be in an older or newer snapshot."
 
 
 class Opened(NamedTuple):
@@ -62,13 +68,13 @@ def find(reader: VaultReader, tree_id: bytes, accepts: Callable[[bytes, Node], b
 
 
 def locate(reader: VaultReader, tree_id: bytes, path: bytes) -> Node:
-    """Return the node at `path` from the root, such as b"home/ana/plan.pdf". Raises FileNotFoundError or Damaged."""
+    """Return the node at `path` from the root, such as b"home/ana/plan.pdf". Raises NotInSnapshot or Damaged."""
     node = Node(name=b"", type="dir", subtree=tree_id)
     for part in filter(None, path.split(b"/")):
         nodes = reader.load_tree(node.subtree) if node.subtree is not None else []
         found = next((child for child in nodes if child.name == part), None)
         if found is None:
-            raise FileNotFoundError(f"the snapshot has no {path.decode(errors='replace')!r}")
+            raise NotInSnapshot(f"the snapshot has no {path.decode(errors='replace')!r}")
         node = found
     return node
 

@@ -8,14 +8,14 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from backups.engine.errors import EngineError
-from backups.engine.vault_reader import VaultReader
 from backups.engine.restore_target import Target
 from backups.engine.restore_worker import Outcome, Task, Worker
+from backups.engine.vault_reader import VaultReader
 
 THREADS = 5  # per process: while some wait for the store, others decrypt
 PROCESSES = 2
@@ -31,7 +31,7 @@ class CrewBroken(EngineError):
 class Crew(Protocol):
     """Does tasks in any order."""
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         """Yield the outcome of every task as it is done; closing the iterator stops early."""
         ...
 
@@ -45,7 +45,7 @@ class ThreadCrew:
         self._worker = Worker(reader, target)
         self._threads = threads
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         waiting: queue.Queue[Task | None] = queue.Queue(_AHEAD * self._threads)
         done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         crew = [threading.Thread(target=self._work, args=(waiting, done), daemon=True) for _ in range(self._threads)]
@@ -92,7 +92,7 @@ class ProcessCrew:
         """Start the processes, so that they import while the caller still plans; `equip` them before `run`."""
         self._threads = threads
         environment = {**os.environ, "PYTHONPATH": _import_path()}
-        command = [sys.executable, "-m", "backups.engine.restore_worker"]
+        command = [sys.executable, "-c", "from backups.engine.restore_worker import main; main()"]
         self._crew = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
             for _ in range(processes)
@@ -104,7 +104,7 @@ class ProcessCrew:
         for process in self._crew:
             _send(process, message)
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         supply = _Supply(tasks)
         stopped = threading.Event()

@@ -15,8 +15,8 @@ from backups.engine.format import BlobType
 from backups.engine.gonames import quote_name
 from backups.engine.index import Entry
 from backups.engine.ranges import PackRange, merge_ranges
-from backups.engine.vault_reader import VaultReader
 from backups.engine.tree import Node
+from backups.engine.vault_reader import VaultReader
 
 PORTION_BLOBS = 100_000  # pieces planned at once: bounds the memory of a restore of a million files
 ROOT = 0  # number of the target folder itself

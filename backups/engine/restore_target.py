@@ -136,6 +136,11 @@ class Target:
                 os.close(opened.popitem(last=False)[1])
         return fd
 
+    def is_empty(self) -> bool:
+        """Whether the target folder holds nothing but the staging folder."""
+        with os.scandir(self._root_fd) as entries:
+            return all(os.fsencode(entry.name) == self.staging for entry in entries)
+
     def make_folder(self, number: int) -> None:
         """Make a folder whose parent exists, closed to others until it gets its own mode. Raises OSError."""
         parent, name = self.folders[number]

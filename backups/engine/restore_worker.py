@@ -1,8 +1,8 @@
 """The work of a restore that is done many times at once: fill files from a range of a pack, and read files back.
 
-Runs in threads of the caller or, for large restores, in processes of its own (`python -m
-backups.engine.restore_worker`), because Python's threads hinder each other at every tiny open, write and close. Imports
-little, so that such a process is ready soon.
+Runs in threads of the caller or, for large restores, in processes of its own that run `main`,
+because Python's threads hinder each other at every tiny open, write and close. Imports little, so that such a process
+is ready soon.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import hashlib
 import os
 import pickle
 import queue
+import signal
 import stat
 import sys
 import threading
 from collections import Counter
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from backups.engine.copies import CopyProblem
 from backups.engine.format import MIB
 from backups.engine.ranges import PackRange
-from backups.engine.vault_reader import Plain, VaultReader
 from backups.engine.restore_target import Attributes, Target, is_full, write_sparse
+from backups.engine.vault_reader import Plain, VaultReader
 
 _READ_BYTES = MIB
 _scratch = threading.local()
@@ -242,7 +243,10 @@ def _hash(fd: int, position: int, size: int) -> bytes:
 
 def _serve(source: BinaryIO, answers: BinaryIO) -> None:
     """Do the tasks that arrive on `source` until None; when it ends before, so has the parent, and so do we."""
-    reader, target, threads = pickle.load(source)  # noqa: S301 - our own parent's pipe
+    equipment = _receive(source)
+    if equipment is None:
+        return
+    reader, target, threads = equipment
     worker = Worker(reader, target)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     answering = threading.Lock()
@@ -257,26 +261,25 @@ def _serve(source: BinaryIO, answers: BinaryIO) -> None:
     crew = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
     for thread in crew:
         thread.start()
-    while True:
-        try:
-            task = pickle.load(source)  # noqa: S301
-        except EOFError:
-            os._exit(1)
-        if task is None:
-            break
-        tasks.put(task)
+    while (received := _receive(source)) is not None:
+        tasks.put(received)
     for _ in crew:
         tasks.put(None)
     for thread in crew:
         thread.join()
 
 
+def _receive(source: BinaryIO) -> Any:
+    """Return the parent's next message; end this process when the parent has gone."""
+    try:
+        return pickle.load(source)  # noqa: S301 - our own parent's pipe
+    except (EOFError, pickle.UnpicklingError):
+        os._exit(1)
+
+
 def main() -> None:
     """Serve the parent over standard input and output; a stray print goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells us to end
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _serve(sys.stdin.buffer, answers)
-
-
-if __name__ == "__main__":
-    main()
