@@ -9,6 +9,7 @@ from backups.policy.redundancy import Place, Redundancy, judge
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.events import Tag, emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> 
         now = clock.utcnow()
         Snapshot.unscoped.filter(pk=snapshot.pk, acknowledged_at=None).update(acknowledged_at=now)
         snapshot.acknowledged_at = now
+        emit(
+            Tag.SNAPSHOT_ACKNOWLEDGED,
+            subject_type="snapshot",
+            subject_id=snapshot.pk,
+            organisation_id=snapshot.vault.organisation_id,
+            payload={
+                "vault": str(snapshot.vault_id),
+                "vault_name": str(snapshot.vault),
+                "wedding": str(snapshot.vault.wedding_id or ""),
+                "copies": redundancy.copies,
+                "failure_domains": redundancy.domains,
+            },
+            clock=clock,
+        )
     return Acknowledgement(enough, redundancy)
 
 

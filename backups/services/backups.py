@@ -17,9 +17,10 @@ from backups.engine.errors import SourceMissing, SourceUnreadable, TooFewCopies
 from backups.engine.messages import Destination
 from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
+from backups.services.copies import catch_up_request
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
-from backups.services.recording import Recorded, backup_record, copies_record_failures
+from backups.services.recording import Recorded, backup_record, backup_record_failure
 from backups.services.vaults import vault_config, vault_master
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
@@ -83,8 +84,8 @@ def run_backup(context: JobContext) -> Outcome:
     """Carry out one backup job: read the sources once, store them at every place, record what is proved.
 
     A place that cannot be opened, is switched off or left alone is a failed destination, not a failed job.
-    Raises TooFewCopies (nothing acknowledged; the worker queues the job again), SourceMissing, SourceUnreadable,
-    SealingError and the engine's other errors.
+    Raises TooFewCopies when no place took everything (the worker queues the job again, nothing is lost), SourceMissing,
+    SourceUnreadable, SealingError and the engine's other errors.
     """
     vault = Vault.unscoped.select_related("organisation", "wedding", "policy").get(pk=context.job.vault_id)
     sources = list(Source.unscoped.filter(vault=vault))
@@ -99,12 +100,14 @@ def run_backup(context: JobContext) -> Outcome:
         try:
             result = backup(request, context.report, context.cancel)
         except TooFewCopies as exc:
-            copies_record_failures(vault, opened, exc.outcomes, clock=context.clock)
+            backup_record_failure(context, opened, exc.outcomes)
             raise
         except (SourceMissing, SourceUnreadable) as exc:
             _suspect(vault, str(exc))
             raise
-    recorded = backup_record(vault, opened, result, next_due_at=_next_due(vault, context.clock), clock=context.clock)
+    next_due_at = _next_due(vault, context.clock)
+    recorded = backup_record(context, vault, opened, result, next_due_at=next_due_at)
+    catch_up_request(vault, behind=recorded.missing, clock=context.clock)
     return _outcome(vault, recorded)
 
 
@@ -112,18 +115,22 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
     master = vault_master(vault)
     os.makedirs(settings.CACHE_DIR, mode=0o700, exist_ok=True)
     return BackupRequest(
-        sources=[source.path for source in sources],
+        sources=tuple(source.path for source in sources),
         prefix=vault.prefix,
         master=master,
         config=vault_config(vault, master),
         vault_files=(bytes(vault.config_file), bytes(vault.key_file)),
-        destinations=[Destination(key, store, opened.copies[key].required) for key, store in opened.stores.items()],
-        copies_needed=min(vault.policy.copies_needed, len(opened.copies)),
+        destinations=tuple(
+            Destination(key, store, opened.copies[key].required) for key, store in opened.stores.items()
+        ),
+        # One whole copy is better than none while the others are away. What counts as safe is decided afterwards, by
+        # the policy, when the copies are acknowledged.
+        copies_needed=1,
         cache_path=os.path.join(settings.CACHE_DIR, f"{vault.id}.sqlite3"),
         hostname=socket.gethostname(),
         username=getpass.getuser(),
         tags=(vault.protection_class,),
-        excludes=sorted({pattern for source in sources for pattern in source.excludes}),
+        excludes=tuple(sorted({pattern for source in sources for pattern in source.excludes})),
         workers=settings.ENGINE_PROCESSES,
         clock=clock,
     )

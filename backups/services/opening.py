@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from backups.models import Copy, Vault
-from providers.services.locations import error_text, location_open
-from providers.stores.base import ObjectStore, StoreError
+from providers.services.locations import location_open
+from providers.stores.base import Checksum, ObjectStore, Proof, StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 
@@ -21,7 +21,7 @@ class OpenCopies:
 
     copies: dict[str, Copy] = field(default_factory=dict)
     stores: dict[str, ObjectStore] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, StoreError] = field(default_factory=dict)
 
 
 def copies_of(vault: Vault) -> list[Copy]:
@@ -55,8 +55,20 @@ def copies_open(copies: Sequence[Copy], *, purpose: str, clock: Clock = SYSTEM_C
             try:
                 store = location_open(copy.location, purpose=purpose, clock=clock)
             except StoreError as exc:
-                opened.errors[key] = error_text(exc)
+                opened.errors[key] = exc
                 continue
             opened.stores[key] = store
             stack.callback(store.close)
         yield opened
+
+
+def usual_proof(store: ObjectStore) -> Proof:
+    """Return how everything that `store` takes is confirmed: by its server's checksum, or by reading it back."""
+    return _PROOFS.get(store.capabilities.checksum, Proof.READ_BACK)
+
+
+_PROOFS = {
+    Checksum.SHA256: Proof.SERVER_SHA256,
+    Checksum.SHA256_HEADER_ONLY: Proof.SERVER_SHA256,
+    Checksum.MD5: Proof.SERVER_MD5,
+}

@@ -11,12 +11,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from backups.engine.crypto import MasterKey
+from backups.engine.errors import EngineError
 from backups.engine.key import FOR_SECRETS
 from backups.engine.repository import Config, new_vault, read_config
 from backups.models import Copy, Organisation, Policy, Source, Vault, Wedding
 from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.sealing import seal, unseal
+from wedbackup.core.sealing import SealingError, seal, unseal
 
 SECRET_BYTES = 32
 _ENCRYPT_BYTES, _MAC_BYTES = 32, 16
@@ -78,14 +79,22 @@ def source_add(vault: Vault, path: str, excludes: Sequence[str] = ()) -> Source:
     return source
 
 
+class VaultSealed(EngineError):
+    """The key file that opens the vaults of this installation is missing, or is another one."""
+
+    advice = (
+        "Put the key file back from your safe copy, then start the work again; a recovery kit opens a vault without it."
+    )
+
+
 def vault_secret(vault: Vault) -> bytes:
-    """Return the repository password, as stock restic takes it. Raises SealingError."""
-    return unseal(vault.sealed_secret, purpose=_secret_purpose(vault.id))
+    """Return the repository password, as stock restic takes it. Raises VaultSealed."""
+    return _unseal(vault.sealed_secret, _secret_purpose(vault.id))
 
 
 def vault_master(vault: Vault) -> MasterKey:
-    """Return the repository's master key. Raises SealingError."""
-    raw = unseal(vault.sealed_master, purpose=_master_purpose(vault.id))
+    """Return the repository's master key. Raises VaultSealed."""
+    raw = _unseal(vault.sealed_master, _master_purpose(vault.id))
     mac = _ENCRYPT_BYTES + _MAC_BYTES
     return MasterKey(raw[:_ENCRYPT_BYTES], raw[_ENCRYPT_BYTES:mac], raw[mac:])
 
@@ -93,6 +102,13 @@ def vault_master(vault: Vault) -> MasterKey:
 def vault_config(vault: Vault, master: MasterKey) -> Config:
     """Return the repository's identity. Raises Damaged."""
     return read_config(master, bytes(vault.config_file))
+
+
+def _unseal(sealed: str, purpose: str) -> bytes:
+    try:
+        return unseal(sealed, purpose=purpose)
+    except SealingError as exc:
+        raise VaultSealed(str(exc)) from exc
 
 
 def _master_bytes(master: MasterKey) -> bytes:

@@ -1,0 +1,122 @@
+"""Copies that fell behind are brought up to date from the others, without reading the source and without the key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from backups.engine.copies import Place, list_kind
+from backups.engine.errors import RepositoryMissing
+from backups.engine.format import FileKind
+from backups.engine.replicate import ReplicateResult, replicate
+from backups.models import Copy, Job, Snapshot, Vault
+from backups.services.acknowledgement import snapshot_acknowledge
+from backups.services.copystates import copy_confirm, copy_degrade
+from backups.services.jobs import job_enqueue
+from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
+from backups.services.weddings import wedding_promise
+from backups.states import JOB_UNFINISHED, CopyState, JobState
+from backups.worker import JobContext, Outcome
+from providers.services.locations import location_report
+from providers.stores.base import StoreError
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.templatetags.words import size
+
+CATCH_UP_RANK = 5  # behind the backups of the same wedding, before those of less urgent ones
+
+
+def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SYSTEM_CLOCK) -> list[Job]:
+    """Queue one job for each copy of `vault` at the locations named in `behind`, unless there is one already."""
+    unfinished = Job.unscoped.filter(vault=vault, kind=Job.Kind.CATCH_UP, state__in=JOB_UNFINISHED)
+    asked = {job.parameters.get("copy") for job in unfinished}
+    return [
+        job_enqueue(
+            kind=Job.Kind.CATCH_UP,
+            organisation=vault.organisation,
+            wedding=vault.wedding,
+            vault=vault,
+            priority=wedding_promise(vault.wedding, clock=clock).rank + CATCH_UP_RANK,
+            parameters={"copy": copy.pk, "location": copy.location.name},
+            clock=clock,
+        )
+        for copy in copies_of(vault)
+        if copy.location.name in behind and copy.pk not in asked
+    ]
+
+
+def run_catch_up(context: JobContext) -> Outcome:
+    """Bring one copy up to date from the others, confirm what it holds now, acknowledge what became safe by it.
+
+    Raises StoreError while its location does not answer (the worker queues the job again).
+    """
+    vault = Vault.unscoped.select_related("organisation", "wedding", "policy").get(pk=context.job.vault_id)
+    copies = copies_of(vault)
+    target = next((copy for copy in copies if copy.pk == context.job.parameters["copy"]), None)
+    if target is None:
+        return Outcome(JobState.COMPLETED, "The copy was removed meanwhile; there is nothing to catch up.")
+    with copies_open(copies, purpose="backup", clock=context.clock) as opened:
+        result = _replicate(context, vault, opened, target)
+        held = _held_snapshots(vault, opened, target)
+        proof = usual_proof(opened.stores[copy_key(target)])
+    return _record_catch_up(context, vault, target, result, held, proof)
+
+
+def _replicate(context: JobContext, vault: Vault, opened: OpenCopies, target: Copy) -> ReplicateResult:
+    key = copy_key(target)
+    if key in opened.errors:
+        raise opened.errors[key]
+    sources = {label: Place(store, vault.prefix) for label, store in opened.stores.items() if label != key}
+    if not sources:
+        raise RepositoryMissing("no other copy of the vault answers")
+    try:
+        result = replicate(
+            sources, Place(opened.stores[key], vault.prefix), listener=context.report, cancel=context.cancel
+        )
+    except StoreError as exc:
+        with context.fenced():
+            copy_degrade(target, CopyState.UNREACHABLE, str(exc), clock=context.clock)
+        location_report(target.location, ok=False, error=exc, clock=context.clock)
+        raise
+    location_report(target.location, ok=True, clock=context.clock)
+    return result
+
+
+def _held_snapshots(vault: Vault, opened: OpenCopies, target: Copy) -> list[Snapshot]:
+    """Return the snapshots that the copy shows now. Whatever it shows is whole: writers publish snapshots last."""
+    shown = list_kind(Place(opened.stores[copy_key(target)], vault.prefix), FileKind.SNAPSHOTS)
+    return list(Snapshot.unscoped.filter(vault=vault, restic_id__in=shown).select_related("vault__policy"))
+
+
+def _record_catch_up(
+    context: JobContext,
+    vault: Vault,
+    target: Copy,
+    result: ReplicateResult,
+    held: Sequence[Snapshot],
+    proof: str,
+) -> Outcome:
+    newest = Snapshot.unscoped.filter(vault=vault).first()
+    current = result.complete and (newest is None or newest in held)
+    name = target.location.name
+    with context.fenced():
+        if current:
+            copy_confirm(target, held, proof=proof, clock=context.clock)
+            acknowledged = sum(_newly_acknowledged(snapshot, context.clock) for snapshot in held)
+        else:
+            copy_degrade(target, CopyState.BEHIND, "some files are in no other copy", clock=context.clock)
+    details = {"copied": len(result.copied), "bytes": result.bytes_copied, "missing": result.missing[:50]}
+    if not current:
+        return Outcome(
+            JobState.DEGRADED,
+            f"{name} is still behind: {len(result.missing)} files are whole in no other copy.",
+            "Check the vault's copies; the next backup stores again whatever the source still has.",
+            details,
+        )
+    safe = f" {acknowledged} more snapshots are safe now." if acknowledged > 1 else ""
+    safe = " One more snapshot is safe now." if acknowledged == 1 else safe
+    message = f"{name} is up to date: {len(result.copied)} files, {size(result.bytes_copied)} copied.{safe}"
+    return Outcome(JobState.COMPLETED, message, "", details | {"acknowledged": acknowledged})
+
+
+def _newly_acknowledged(snapshot: Snapshot, clock: Clock) -> bool:
+    before = snapshot.acknowledged_at
+    return snapshot_acknowledge(snapshot, clock=clock).acknowledged and before is None

@@ -1,0 +1,138 @@
+"""The ground that stories about backups stand on: a home of their own, three folder locations, a vault with a source."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from backups.models import Job, Organisation, Policy, Vault, Wedding
+from backups.services.backups import backup_request
+from backups.services.installation import EMBEDDED, folders_create, keys_create, policies_create
+from backups.services.vaults import source_add, vault_create, vault_secret
+from backups.services.weddings import wedding_create
+from backups.worker import run_next
+from providers.models import Location
+from wedbackup.core import audit_guard
+from wedbackup.core.clock import SYSTEM_CLOCK
+from wedbackup.core.models import User
+from tests.restic import stock
+
+
+@dataclass
+class Ground:
+    """An installation of three folder locations with one wedding of Alice's studio."""
+
+    root: Path
+    locations: list[Location]
+    policy: Policy
+    studio: Organisation
+    wedding: Wedding
+    runs: list[Job] = field(default_factory=list)
+
+    def vault(self, protection_class: str = "media", policy: Policy | None = None) -> Vault:
+        """Return a new vault with a source folder of a few files."""
+        vault = vault_create(
+            organisation=self.studio,
+            wedding=self.wedding,
+            protection_class=protection_class,
+            policy=policy or self.policy,
+            locations=self.locations,
+        )
+        fill(self.source(protection_class))
+        source_add(vault, str(self.source(protection_class)))
+        return vault
+
+    def source(self, protection_class: str = "media") -> Path:
+        return self.root / "source" / protection_class
+
+    def back_up(self, vault: Vault) -> Job:
+        """Ask for a backup and run it here and now; return the job as it ended."""
+        (job,) = backup_request(vault=vault, reason="test")
+        return self.run(job)
+
+    def run(self, job: Job) -> Job:
+        run_next("test", only=job)
+        job.refresh_from_db()
+        self.runs.append(job)
+        return job
+
+    def repository(self, vault: Vault, place: int) -> Path:
+        """Return the folder that stock restic takes as the vault's repository at one location."""
+        return Path(self.locations[place].options["root"]) / str(vault.pk)
+
+    def stock_restores(self, vault: Vault, place: int, target: Path) -> Path:
+        """Let stock restic check every byte of a copy and restore it; return where the source's files are."""
+        repository, secret = self.repository(vault, place), vault_secret(vault)
+        stock.check(repository, secret)
+        stock.restore(repository, secret, "latest", target)
+        return target / str(self.source(vault.protection_class)).lstrip("/")
+
+    def lose(self, place: int) -> None:
+        """Delete a location's folder, as an unplugged disk does."""
+        shutil.rmtree(self.locations[place].options["root"])
+
+
+def fill(folder: Path, files: int = 12) -> None:
+    """Write some files of several kinds below `folder`."""
+    for number in range(files):
+        file = folder / f"part {number % 3}" / f"picture {number:02}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(f"picture {number}\n".encode() * (500 + number))
+    (folder / "empty").touch()
+    (folder / "latest").symlink_to("part 0")
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """Return what lies below `folder`: content of files, target of links, by relative path."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            found[str(path.relative_to(folder))] = str(path.readlink())
+        elif path.is_file():
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+def make_ground(root: Path, settings: Any) -> Ground:
+    """Set an installation up below `root`."""
+    settings.HOME = root / "home"
+    settings.KEY_FILE = root / "home" / "keys" / "wrapping-keys.json"
+    settings.SECRET_KEY_FILE = root / "home" / "keys" / "django-secret"
+    settings.CACHE_DIR = root / "home" / "cache"
+    keys_create()
+    locations = folders_create()
+    policies_create()
+    studio = Organisation.unscoped.create(name="Alice Pictures", created_at=SYSTEM_CLOCK.utcnow())
+    day = date.today() + timedelta(days=3)
+    wedding = wedding_create(couple="Ada & Grace", day=day, vendors=[studio], venue="The Orangery")
+    return Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
+
+
+def make_member(studio: Organisation, username: str) -> User:
+    """Return a vendor who belongs to `studio`."""
+    user = User.objects.create_user(username, role=User.Role.VENDOR)
+    studio.memberships.create(user=user)
+    return user
+
+
+@pytest.fixture
+def guarded_audit(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Put the triggers of the audit trail back after the database was emptied."""
+    yield
+    with django_db_blocker.unblock():
+        audit_guard.remove(connection)
+        audit_guard.install(connection)
+
+
+@pytest.fixture
+def ground(guarded_audit: None, tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[Ground]:
+    """A fresh installation. Jobs are run by the test itself, through the same code as a worker's."""
+    yield make_ground(tmp_path, settings)
+    audit_guard.remove(connection)  # else the test's own clean-up could not empty the database
