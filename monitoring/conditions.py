@@ -1,0 +1,113 @@
+"""What conditions deserve an alert, in pure functions.
+
+A condition holds until it ends. `monitoring.watch` looks at all of them again and again, so that a lost event can
+neither hide a trouble nor keep an alert alive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from monitoring.wishes import Severity, Wish, location_link, wedding_link
+
+OVERDUE_GRACE_MIN = timedelta(minutes=5)
+OVERDUE_GRACE_MAX = timedelta(hours=2)
+STALLED = timedelta(minutes=15)  # a running job without any progress for so long is not running
+FAILING = timedelta(seconds=75)  # two probes and a half
+SETTLED = timedelta(minutes=10)  # time for catch-up to begin after a location came back
+
+
+def location_key(location_id: object) -> str:
+    """Return the key of the one alert about a location that does not answer."""
+    return f"location.down:{location_id}"
+
+
+def location_down(location_id: object, name: str, urgent: bool, reason: str, advice: str = "") -> Wish:
+    """A location does not answer. urgent: a wedding within a week has copies there."""
+    return Wish(
+        key=location_key(location_id),
+        severity=Severity.CRITICAL if urgent else Severity.WARNING,
+        title=f"{name} does not answer",
+        text=reason or "The last calls failed.",
+        what_to_do=advice or "Put right what it says, then probe it again. Its copies are caught up by themselves.",
+        link=location_link(location_id),
+    )
+
+
+def is_failing(breaker: str, last_error: str, last_probe_at: datetime | None, last_answer_at: datetime | None) -> bool:
+    """Say whether a location is down: left alone by its breaker, or refusing every probe (a wrong credential)."""
+    if breaker != "closed":
+        return True
+    if not last_error or last_probe_at is None:
+        return False
+    return last_answer_at is None or last_probe_at - last_answer_at > FAILING
+
+
+def overdue_since(
+    *,
+    next_due_at: datetime | None,
+    pause_seconds: float,
+    unfinished_since: datetime | None,
+    last_progress_at: datetime | None,
+    now: datetime,
+) -> datetime | None:
+    """Return since when a vault's backup is missing; None if it is on time.
+
+    pause_seconds:    the time between two backups that is asked for [s].
+    unfinished_since: when the backup that has not ended was queued, if there is one.
+    last_progress_at: when that one last moved; None if it was never started.
+    """
+    if unfinished_since is not None and last_progress_at is not None and now - last_progress_at < STALLED:
+        return None
+    due_at = unfinished_since or next_due_at
+    grace = min(OVERDUE_GRACE_MAX, max(OVERDUE_GRACE_MIN, timedelta(seconds=pause_seconds / 2)))
+    return due_at if due_at is not None and now > due_at + grace else None
+
+
+def vault_overdue(
+    vault_id: UUID, about: str, urgent: bool, organisation_id: UUID, wedding_id: UUID | None, since: datetime
+) -> Wish:
+    """A backup did not come when it should have; this also tells when workers or scheduler are dead."""
+    return Wish(
+        key=f"vault.overdue:{vault_id}",
+        severity=Severity.CRITICAL if urgent else Severity.WARNING,
+        title=f"Backup overdue: {about}",
+        text=f"A backup should have run at {since:%Y-%m-%d %H:%M} UTC and has not.",
+        what_to_do="Choose Back up now on its page. If that does not start either, tell the admins of the platform.",
+        link=wedding_link(wedding_id),
+        organisation_id=organisation_id,
+    )
+
+
+def copies_damaged(location_id: UUID, name: str, count: int) -> Wish:
+    return Wish(
+        key=f"copies.damaged:{location_id}",
+        severity=Severity.CRITICAL,
+        title=f"Damaged copies at {name}",
+        text=f"{count} {'vault' if count == 1 else 'vaults'} with stored bytes there that are not what was written.",
+        what_to_do="Check the disk or the provider of this location; repair the copies from another place.",
+        link=location_link(location_id),
+    )
+
+
+def copies_behind(location_id: UUID, name: str, count: int) -> Wish:
+    return Wish(
+        key=f"copies.behind:{location_id}",
+        severity=Severity.WARNING,
+        title=f"Copies at {name} are behind",
+        text=f"{count} {'vault misses' if count == 1 else 'vaults miss'} newer snapshots there and nothing catches up.",
+        what_to_do="Start a backup of the weddings named on the location's page; it brings the copies up to date.",
+        link=location_link(location_id),
+    )
+
+
+def credential_old(location_id: UUID, name: str, days: int) -> Wish:
+    return Wish(
+        key=f"credential.old:{location_id}",
+        severity=Severity.INFO,
+        title=f"The credential of {name} is {days} days old",
+        text="Access keys should be changed every 90 days.",
+        what_to_do="Make a new key at the provider, enter it at the location in the admin site, delete the old one.",
+        link=f"/admin/providers/location/{location_id}/change/",
+    )

@@ -1,0 +1,70 @@
+"""Reads what happened, in order and once, and keeps the alerts true.
+
+The cursor moves by compare-and-set in the transaction that raises and resolves the alerts: of two readers one does the
+work, and a reader that dies in the middle has done nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+from django.db import transaction
+
+from monitoring.models import Cursor
+from monitoring.rules import judge
+from monitoring.services.alerts import acknowledgements_end, alert_raise, alert_resolve
+from monitoring.surroundings import occurrence_of
+from monitoring.watch import conditions_watch
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.events import events_after
+from wedbackup.core.models import Event, Heartbeat
+
+READER = "alerts"
+BATCH = 200  # events per transaction: SQLite lets nobody else write meanwhile
+WATCH = "monitoring"
+WATCH_EVERY = timedelta(seconds=15)
+
+
+def read(*, clock: Clock = SYSTEM_CLOCK) -> int:
+    """Take note of all new events, and of all conditions when their time has come; return how many events were read.
+
+    Safe to call from anywhere at any time; of several at once one does the work.
+    """
+    total = 0
+    while count := _read_batch(clock):
+        total += count
+    if _claim_watch(clock):
+        conditions_watch(clock=clock)
+        acknowledgements_end(clock=clock)
+    return total
+
+
+def _read_batch(clock: Clock) -> int:
+    cursor, _ = Cursor.objects.get_or_create(reader=READER)
+    fresh = events_after(cursor.last_event_id, limit=BATCH)
+    if not fresh:
+        return 0
+    with transaction.atomic():
+        moved = Cursor.objects.filter(reader=READER, last_event_id=cursor.last_event_id)
+        if moved.update(last_event_id=fresh[-1].pk) != 1:
+            return 0  # another reader was first, and has these events
+        for event in fresh:
+            _take_note(event, clock)
+    return len(fresh)
+
+
+def _take_note(event: Event, clock: Clock) -> None:
+    judgement = judge(occurrence_of(event, clock.utcnow()))
+    for wish in judgement.wishes:
+        alert_raise(**asdict(wish), clock=clock)
+    for key in judgement.over:
+        alert_resolve(key, clock=clock)
+
+
+def _claim_watch(clock: Clock) -> bool:
+    now = clock.utcnow()
+    beat, created = Heartbeat.objects.get_or_create(name=WATCH, defaults={"at": now})
+    if not created and abs(now - beat.at) < WATCH_EVERY:
+        return False
+    return created or Heartbeat.objects.filter(name=WATCH, at=beat.at).update(at=now) == 1

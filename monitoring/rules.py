@@ -1,0 +1,193 @@
+"""What events deserve an alert, in pure functions: an occurrence goes in, wishes come out.
+
+Troubles that happen at a moment (a backup failed) are found here; conditions that hold until they end (a vault is
+overdue) are in `monitoring.conditions`.
+
+Alerts with an organisation are read by its people. Their texts name no other tenant and nothing of the platform:
+no location, no path, no provider's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from monitoring.conditions import location_down, location_key
+from monitoring.wishes import Severity, Wish, wedding_link
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An event with what a rule has to know around it.
+
+    about:  what it concerns, in words: "Okafor & Lindqvist: Guest data".
+    urgent: the wedding takes place within a week or did so within the last.
+    """
+
+    tag: str
+    subject_id: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    organisation_id: UUID | None = None
+    about: str = ""
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What follows from an occurrence: alerts to raise, and keys of alerts whose trouble is over."""
+
+    wishes: tuple[Wish, ...] = ()
+    over: tuple[str, ...] = ()
+
+
+NOTHING = Judgement()
+
+
+def judge(occurrence: Occurrence) -> Judgement:
+    """Return what follows from one event; events of no interest give NOTHING."""
+    rule = _RULES.get(occurrence.tag)
+    return rule(occurrence) if rule else NOTHING
+
+
+def _job_moved(it: Occurrence) -> Judgement:
+    rule = _JOB_RULES.get((it.payload.get("kind", ""), it.payload.get("new", "")))
+    return rule(it) if rule else NOTHING
+
+
+def _severity(it: Occurrence) -> Severity:
+    return Severity.CRITICAL if it.urgent else Severity.WARNING
+
+
+def _job_link(it: Occurrence) -> str:
+    return f"/jobs/{it.subject_id}/"
+
+
+def _backup_key(it: Occurrence, trouble: str) -> str:
+    return f"backup.{trouble}:{it.payload.get('vault')}"
+
+
+def _backup_failed(it: Occurrence) -> Judgement:
+    wish = Wish(
+        key=_backup_key(it, "failed"),
+        severity=_severity(it),
+        title=f"Backup failed: {it.about}",
+        text=it.payload.get("message") or it.payload.get("reason") or "The backup ended without a result.",
+        what_to_do=it.payload.get("advice") or "Open the job, put right what it names, then choose Try again.",
+        link=_job_link(it),
+        organisation_id=it.organisation_id,
+    )
+    return Judgement((wish,))
+
+
+def _backup_degraded(it: Occurrence) -> Judgement:
+    wish = Wish(
+        key=_backup_key(it, "degraded"),
+        severity=Severity.WARNING,
+        title=f"Backup has gaps: {it.about}",
+        text=it.payload.get("message") or "The backup ended, but not everything is where it should be.",
+        what_to_do=it.payload.get("advice") or "Open the job and read what is missing; the next backup tries again.",
+        link=_job_link(it),
+        organisation_id=it.organisation_id,
+    )
+    return Judgement((wish,), over=(_backup_key(it, "failed"),))
+
+
+def _backup_completed(it: Occurrence) -> Judgement:
+    return Judgement(over=(_backup_key(it, "failed"), _backup_key(it, "degraded")))
+
+
+def _recovery_key(it: Occurrence) -> str:
+    return f"recovery.failed:{it.payload.get('wedding')}:{it.organisation_id}"
+
+
+def _recovery_failed(it: Occurrence) -> Judgement:
+    wish = Wish(
+        key=_recovery_key(it),
+        severity=Severity.CRITICAL,
+        title=f"Recovery did not bring everything back: {it.about}",
+        text=it.payload.get("message") or "The recovery ended without a result.",
+        what_to_do=it.payload.get("advice") or "Open the recovery, see which files are missing, and start it again.",
+        link=_job_link(it),
+        organisation_id=it.organisation_id,
+    )
+    return Judgement((wish,))
+
+
+def _recovery_completed(it: Occurrence) -> Judgement:
+    return Judgement(over=(_recovery_key(it),))
+
+
+def _suspicion_key(it: Occurrence) -> str:
+    return f"snapshot.suspicious:{it.payload.get('vault')}"
+
+
+def _snapshot_suspicious(it: Occurrence) -> Judgement:
+    wish = Wish(
+        key=_suspicion_key(it),
+        severity=_severity(it),
+        title=f"The newest state looks wrong: {it.about}",
+        text=it.payload.get("reason") or "It differs from the one before in a way that a mistake would.",
+        what_to_do="Look at the source folder. If files are gone by mistake, restore them from the snapshot before; "
+        "older snapshots are kept.",
+        link=wedding_link(it.payload.get("wedding")),
+        organisation_id=it.organisation_id,
+    )
+    return Judgement((wish,))
+
+
+def _snapshot_acknowledged(it: Occurrence) -> Judgement:
+    """An acknowledged snapshot that nothing speaks against ends the suspicion."""
+    return NOTHING if it.payload.get("reason") else Judgement(over=(_suspicion_key(it),))
+
+
+def _location_down(it: Occurrence) -> Judgement:
+    reason, advice = it.payload.get("reason", ""), it.payload.get("advice", "")
+    return Judgement((location_down(it.subject_id, it.payload.get("name", ""), it.urgent, reason, advice),))
+
+
+def _location_recovered(it: Occurrence) -> Judgement:
+    return Judgement(over=(location_key(it.subject_id),))
+
+
+def _silence(key: str, title: str, text: str, what_to_do: str) -> Callable[[Occurrence], Judgement]:
+    return lambda _: Judgement((Wish(key, Severity.CRITICAL, title, text, what_to_do),))
+
+
+def _silence_over(key: str) -> Callable[[Occurrence], Judgement]:
+    return lambda _: Judgement(over=(key,))
+
+
+SCHEDULER_SILENT = (
+    "scheduler.silent",
+    "The scheduler is silent",
+    "Nothing starts backups by itself and nothing watches the locations at the moment.",
+    "Start the service again (manage.py serve, or the scheduler's own unit) and look at its log.",
+)
+WORKERS_SILENT = (
+    "workers.silent",
+    "No worker is answering",
+    "Backups and recoveries wait in the queue; none of them is being worked on.",
+    "Start a worker (manage.py serve, or the workers' own units) and look at its log; what waits goes on by itself.",
+)
+
+_RULES: dict[str, Callable[[Occurrence], Judgement]] = {
+    "job.moved": _job_moved,
+    "snapshot.suspicious": _snapshot_suspicious,
+    "snapshot.acknowledged": _snapshot_acknowledged,
+    "location.down": _location_down,
+    "location.recovered": _location_recovered,
+    "scheduler.silent": _silence(*SCHEDULER_SILENT),
+    "scheduler.returned": _silence_over(SCHEDULER_SILENT[0]),
+    "workers.silent": _silence(*WORKERS_SILENT),
+    "workers.returned": _silence_over(WORKERS_SILENT[0]),
+}
+_JOB_RULES: dict[tuple[str, str], Callable[[Occurrence], Judgement]] = {
+    ("backup", "failed"): _backup_failed,
+    ("backup", "degraded"): _backup_degraded,
+    ("backup", "completed"): _backup_completed,
+    ("recovery", "failed"): _recovery_failed,
+    ("recovery", "degraded"): _recovery_failed,
+    ("recovery", "completed"): _recovery_completed,
+}

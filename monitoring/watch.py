@@ -1,0 +1,158 @@
+"""Looks at all conditions that deserve an alert as long as they hold, raises what is new and resolves what is over.
+
+Each family of alerts is one function that returns every wish that holds now; a live alert of the family without a wish
+is over. So neither a lost event nor a restart leaves an alert behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from backups.models import Copy, Job, Vault
+from backups.policy.priority import pause_seconds
+from backups.services.weddings import wedding_promise
+from backups.states import JOB_UNFINISHED, CopyState
+from monitoring import conditions
+from monitoring.health import SCHEDULER, SILENT_AFTER
+from monitoring.models import Alert
+from monitoring.rules import SCHEDULER_SILENT, WORKERS_SILENT
+from monitoring.services.alerts import alert_raise, alert_resolve
+from monitoring.surroundings import is_urgent, urgent_at_location
+from monitoring.wishes import Severity, Wish
+from providers.models import Credential, Location
+from providers.services.credentials import CREDENTIAL_AGE_MAX
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import Heartbeat
+
+
+def conditions_watch(*, clock: Clock = SYSTEM_CLOCK) -> int:
+    """Bring all alerts about conditions up to date; return how many hold."""
+    holding = 0
+    for prefix, find in _FAMILIES.items():
+        wishes = {wish.key: wish for wish in find(clock)}
+        for wish in wishes.values():
+            alert_raise(**asdict(wish), again=False, clock=clock)
+        live = Alert.objects.filter(key__startswith=prefix).exclude(state=Alert.State.RESOLVED)
+        for key in set(live.values_list("key", flat=True)) - set(wishes):
+            alert_resolve(key, clock=clock)
+        holding += len(wishes)
+    return holding
+
+
+def _overdue_vaults(clock: Clock) -> Iterator[Wish]:
+    now = clock.utcnow()
+    unfinished = (
+        Job.unscoped.filter(vault=OuterRef("pk"), kind=Job.Kind.BACKUP, state__in=JOB_UNFINISHED)
+        .order_by()
+        .values("vault")
+    )
+    vaults = (
+        Vault.unscoped.filter(sources__isnull=False)
+        .annotate(
+            unfinished_since=Subquery(unfinished.annotate(since=Min("created_at")).values("since")),
+            moved_at=Subquery(unfinished.annotate(moved=Max(Coalesce("progress_at", "started_at"))).values("moved")),
+        )
+        .filter(Q(next_due_at__lt=now) | Q(unfinished_since__lt=now))
+        .select_related("wedding", "organisation", "policy")
+        .distinct()
+    )
+    for vault in vaults:
+        since = conditions.overdue_since(
+            next_due_at=vault.next_due_at,
+            pause_seconds=pause_seconds(wedding_promise(vault.wedding, clock=clock), vault.policy.interval_minutes),
+            unfinished_since=vault.unfinished_since,
+            last_progress_at=vault.moved_at,
+            now=now,
+        )
+        if since is not None:
+            urgent = is_urgent(vault.wedding, now)
+            yield conditions.vault_overdue(vault.pk, str(vault), urgent, vault.organisation_id, vault.wedding_id, since)
+
+
+def _failing(location: Location) -> bool:
+    return conditions.is_failing(location.breaker, location.last_error, location.last_probe_at, location.last_answer_at)
+
+
+def _failing_locations(clock: Clock) -> Iterator[Wish]:
+    for location in Location.objects.filter(enabled=True):
+        if _failing(location):
+            urgent = urgent_at_location(location.pk, clock.utcnow())
+            yield conditions.location_down(location.pk, location.name, urgent, location.last_error)
+
+
+def _damaged_copies(clock: Clock) -> Iterator[Wish]:
+    del clock
+    for location_id, name, count in _copies_by_location([CopyState.DAMAGED]):
+        yield conditions.copies_damaged(location_id, name, count)
+
+
+def _copies_left_behind(clock: Clock) -> Iterator[Wish]:
+    """Copies that miss snapshots although their location answers and nothing is catching up.
+
+    While the location itself is down, its own alert says it all: one trouble, one alert.
+    """
+    settled = clock.utcnow() - conditions.SETTLED
+    answering = [
+        location.pk
+        for location in Location.objects.filter(enabled=True)
+        if not _failing(location) and (location.breaker_changed_at is None or location.breaker_changed_at < settled)
+    ]
+    at_work = Job.unscoped.filter(vault__isnull=False, state__in=JOB_UNFINISHED).values("vault")
+    behind = [CopyState.BEHIND, CopyState.UNREACHABLE]
+    rows = _copies_by_location(behind, Q(location__in=answering) & ~Q(vault__in=at_work))
+    for location_id, name, count in rows:
+        yield conditions.copies_behind(location_id, name, count)
+
+
+def _copies_by_location(states: list[CopyState], narrowed: Q | None = None) -> list[tuple[UUID, str, int]]:
+    copies = Copy.unscoped.filter(narrowed or Q(), state__in=states).order_by("location__name")
+    return [*copies.values("location").annotate(count=Count("pk")).values_list("location", "location__name", "count")]
+
+
+def _old_credentials(clock: Clock) -> Iterator[Wish]:
+    now = clock.utcnow()
+    old = Credential.objects.filter(
+        retired_at=None, created_at__lt=now - CREDENTIAL_AGE_MAX, location__enabled=True
+    ).annotate(name=F("location__name"))
+    for credential in old:
+        yield conditions.credential_old(credential.location_id, credential.name, (now - credential.created_at).days)
+
+
+def _silent_scheduler(clock: Clock) -> Iterator[Wish]:
+    """The scheduler's own silence is seen by whoever else reads, such as another scheduler."""
+    seen_at = Heartbeat.objects.filter(name=SCHEDULER).values_list("at", flat=True).first()
+    if _silent(seen_at, clock.utcnow()):
+        yield _silence(SCHEDULER_SILENT)
+
+
+def _silent_workers(clock: Clock) -> Iterator[Wish]:
+    """One worker that answers is enough; those that end in order take their heartbeat with them."""
+    seen_at = Heartbeat.objects.filter(name__startswith="worker ").aggregate(newest=Max("at"))["newest"]
+    if _silent(seen_at, clock.utcnow()):
+        yield _silence(WORKERS_SILENT)
+
+
+def _silent(seen_at: datetime | None, now: datetime) -> bool:
+    return seen_at is not None and now - seen_at > SILENT_AFTER
+
+
+def _silence(words: tuple[str, str, str, str]) -> Wish:
+    key, title, text, what_to_do = words
+    return Wish(key, Severity.CRITICAL, title, text, what_to_do)
+
+
+_FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
+    "vault.overdue:": _overdue_vaults,
+    "location.down:": _failing_locations,
+    "copies.damaged:": _damaged_copies,
+    "copies.behind:": _copies_left_behind,
+    "credential.old:": _old_credentials,
+    SCHEDULER_SILENT[0]: _silent_scheduler,
+    WORKERS_SILENT[0]: _silent_workers,
+}
