@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    "wedbackup.apps.WiringConfig",
     "wedbackup.core",
     "providers",
     "backups",

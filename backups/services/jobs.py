@@ -1,39 +1,38 @@
-"""Jobs as rows: enqueue, claim, renew, move, cancel, try again. The only place that changes a job's state.
-
-Each move is one transaction: compare-and-set on state and fence, a JobMove, an event. Whoever holds a job may write to
-it only while `fence` is the one of its claim; `job_hold` is the same promise for a larger transaction.
-"""
+"""Jobs as rows: enqueue, claim, renew, cancel, hand back, try again."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
 
 from backups import doorbell
-from backups.models import Job, JobMove, Organisation, Vault, Wedding
+from backups.models import Job, Organisation, Vault, Wedding
+from backups.services.moves import IllegalMove, LeaseLost, held, job_hold, job_move, note_move
 from backups.services.queue import claimable
-from backups.states import JOB_ENDED, JOB_MOVES, JobState
-from wedbackup.core import live
-from wedbackup.core.audit import AuditTag, actor_name, record
+from backups.states import JobState
+from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.events import Tag, emit
 from wedbackup.core.models import User
 
-SENTENCE_MAX = 500  # length of the columns that hold a sentence
-
-
-class IllegalMove(ValueError):
-    """The table of moves has no such move: a mistake in the program."""
-
-
-class LeaseLost(Exception):
-    """Another worker may have the job: nothing may be written for it any more."""
+__all__ = [
+    "IllegalMove",
+    "JobRefused",
+    "LeaseLost",
+    "held",
+    "job_cancel",
+    "job_claim",
+    "job_enqueue",
+    "job_hand_back",
+    "job_heartbeat",
+    "job_hold",
+    "job_move",
+    "job_postpone",
+    "job_retry",
+]
 
 
 class JobRefused(Exception):
@@ -78,7 +77,7 @@ def job_enqueue(
     try:
         with transaction.atomic():
             job.save(force_insert=True)
-            _note_move(job, "", "", actor_name(requested_by) if requested_by else "scheduler", now)
+            note_move(job, "", reason="", actor=requested_by or "scheduler", clock=clock)
     except IntegrityError:
         existing = Job.unscoped.filter(idempotency_key=idempotency_key).first() if idempotency_key else None
         if existing is None:
@@ -143,124 +142,6 @@ def job_heartbeat(job: Job, *, clock: Clock = SYSTEM_CLOCK) -> bool:
     return held(job).update(lease_expires_at=_lease_end(clock.utcnow())) == 1
 
 
-def held(job: Job) -> QuerySet[Job]:
-    """Return the job's row as long as this claim of it holds: the fence that every write of a run goes through."""
-    return Job.unscoped.filter(pk=job.pk, fence=job.fence, state=JobState.RUNNING)
-
-
-@contextlib.contextmanager
-def job_hold(job: Job) -> Iterator[None]:
-    """Open a transaction that commits only if this claim of the job holds until its end.
-
-    Raises LeaseLost, and nothing was written.
-    """
-    with transaction.atomic():
-        # A write, not only a read: it keeps everybody else from moving the row before the commit.
-        if held(job).update(fence=job.fence) != 1:
-            raise LeaseLost(f"job {job.pk} was taken over")
-        yield
-
-
-def job_move(job: Job, to: str, *, reason: str, actor: User | str, clock: Clock = SYSTEM_CLOCK, **fields: Any) -> bool:
-    """Move a job to the state `to` if it still is as `job` says; False when somebody else was first.
-
-    reason: why, in a few words for the timeline.
-    actor:  who did it: a person or a part of the system.
-    fields: other columns to be written with the move.
-
-    Raises IllegalMove when the table of moves has no such move.
-    """
-    if to not in JOB_MOVES[job.state]:
-        raise IllegalMove(f"a job cannot go from {job.state} to {to}")
-    now, old = clock.utcnow(), job.state
-    fields |= _fields_of_state(to, now) | {"state": to}
-    for name in ("message", "advice"):
-        if name in fields:
-            fields[name] = fields[name][:SENTENCE_MAX]
-    with transaction.atomic():
-        changed = Job.unscoped.filter(pk=job.pk, state=old, fence=job.fence).update(**fields)
-        if changed != 1:
-            return False
-        for name, value in fields.items():
-            setattr(job, name, value)
-        _note_move(job, old, reason, actor_name(actor), now)
-        if to in {JobState.FAILED, JobState.CANCELLED}:
-            _cancel_followers(job, clock)
-    return True
-
-
-def _fields_of_state(to: str, now: datetime) -> dict[str, Any]:
-    if to == JobState.RUNNING:
-        return {"cancel_requested": False}
-    unleased: dict[str, Any] = {"lease_owner": "", "lease_expires_at": None, "cancel_requested": False}
-    return unleased | ({"finished_at": now} if to in JOB_ENDED else {})
-
-
-def _note_move(job: Job, old: str, reason: str, actor: str, at: datetime) -> None:
-    """Write the move and its event, and tell the pages after the commit."""
-    move = JobMove.objects.create(
-        job=job, old_state=old, new_state=job.state, reason=reason[:SENTENCE_MAX], actor=actor[:150], at=at
-    )
-    what = {
-        "job": str(job.pk),
-        "kind": job.kind,
-        "old": old,
-        "new": str(job.state),
-        "reason": move.reason,
-        "actor": move.actor,
-        "message": job.message,
-        "advice": job.advice,
-        "attempts": job.attempts,
-        "wedding": str(job.wedding_id) if job.wedding_id else None,
-        "vault": str(job.vault_id) if job.vault_id else None,
-    }
-    emit(
-        Tag.JOB_MOVED,
-        subject_type="job",
-        subject_id=job.pk,
-        organisation_id=job.organisation_id,
-        payload=what,
-        clock=_At(at),
-    )
-    groups = live_groups(job)
-    transaction.on_commit(lambda: [live.publish(group, {"type": "job.moved", "at": at, **what}) for group in groups])
-
-
-class _At:
-    """A clock that stands still, so that a move and its event carry the same moment."""
-
-    def __init__(self, at: datetime) -> None:
-        self._at = at
-
-    def utcnow(self) -> datetime:
-        return self._at
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def sleep(self, seconds: float) -> None:
-        del seconds
-
-
-def live_groups(job: Job) -> list[str]:
-    """Return the live groups that hear of a job: its own, its wedding's, its organisation's, the platform's."""
-    wedding = [f"wedding.{job.wedding_id}"] if job.wedding_id else []
-    return [f"job.{job.pk}", *wedding, f"organisation.{job.organisation_id}", live.PLATFORM]
-
-
-def _cancel_followers(job: Job, clock: Clock) -> None:
-    for follower in Job.unscoped.filter(depends_on=job, state=JobState.QUEUED):
-        job_move(
-            follower,
-            JobState.CANCELLED,
-            reason=f"the {job.get_kind_display().lower()} before it did not complete",
-            actor="queue",
-            clock=clock,
-            message="Not started: the job that it waited for did not complete.",
-            advice="Start that job again, then this one.",
-        )
-
-
 def job_cancel(job: Job, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Cancel a waiting job at once, ask a running one to stop; False when it had ended already."""
     job.refresh_from_db()
@@ -308,11 +189,28 @@ def job_retry(job: Job, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> No
 
 
 def job_hand_back(job: Job, reason: str, *, actor: str = "worker", clock: Clock = SYSTEM_CLOCK) -> bool:
-    """Return a running job to the queue through no fault of its own; the attempt does not count."""
+    """Return a running job to the queue through no fault of its own: the attempt does not count.
+
+    False when somebody else moved it before.
+    """
+    return _requeue(job, reason, actor, clock, attempts=max(0, job.attempts - 1))
+
+
+def job_postpone(
+    job: Job, *, seconds: float, reason: str, message: str, advice: str, actor: str, clock: Clock = SYSTEM_CLOCK
+) -> bool:
+    """Return a running job to the queue, to be tried again in `seconds` [s]; False when somebody else moved it."""
+    run_after = clock.utcnow() + timedelta(seconds=seconds)
+    return _requeue(job, reason, actor, clock, run_after=run_after, message=message, advice=advice)
+
+
+def _requeue(job: Job, reason: str, actor: str, clock: Clock, **fields: Any) -> bool:
+    """Back to the queue, unless a person asked to cancel meanwhile: then the job ends here."""
     with transaction.atomic():
-        moved = job_move(
-            job, JobState.QUEUED, reason=reason, actor=actor, clock=clock, attempts=max(0, job.attempts - 1)
-        )
+        row = Job.unscoped.select_for_update().get(pk=job.pk)
+        if row.cancel_requested:
+            return job_move(job, JobState.CANCELLED, reason=reason, actor=actor, clock=clock, message="Cancelled.")
+        moved = job_move(job, JobState.QUEUED, reason=reason, actor=actor, clock=clock, **fields)
         if moved:
             transaction.on_commit(doorbell.ring)
     return moved

@@ -92,3 +92,30 @@ class AuditEntry(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise AuditError("the audit trail is append-only")
+
+
+class AuditHead(models.Model):
+    """The end of the audit trail: one row, locked by whoever appends, so that lines follow each other one by one.
+
+    entries, last_id, hash: how many lines there are, the id and the hash of the last one.
+    """
+
+    entries = models.PositiveBigIntegerField()
+    last_id = models.PositiveBigIntegerField(default=0)
+    hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.entries} lines, last {self.last_id}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the system was last seen alive: "scheduler", or "worker <name>"."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at:%Y-%m-%d %H:%M:%S}"

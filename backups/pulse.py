@@ -1,0 +1,203 @@
+"""One thread per process that keeps the leases of all its running jobs alive and writes their progress.
+
+Fifty jobs need one short transaction per beat, not a hundred. The thread also reads whether somebody asked to cancel,
+and tells a run that its lease is lost, whereupon the run stops and writes nothing more.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connections, transaction
+
+from backups.engine.progress import CancelToken, Progress
+from backups.models import Job
+from backups.services.jobs import job_heartbeat
+from backups.services.moves import held, live_groups
+from wedbackup.core import live
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import Heartbeat
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.5  # progress reaches the row, and the wider live groups, twice a second
+LIVE_SECONDS = 0.1  # and the page of the job itself ten times a second
+ALIVE_SECONDS = 5.0  # how often an idle worker says that it is there
+
+
+class Stop(enum.Enum):
+    """Why a run was told to stop."""
+
+    CANCELLED = "a person asked"
+    SHUTDOWN = "the process ends"
+    LOST = "the lease is lost"
+
+
+class Run:
+    """One claimed job under way in this process."""
+
+    def __init__(self, job: Job, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.job = job
+        self.clock = clock
+        self.cancel = CancelToken()
+        self.why: Stop | None = None
+        self.renewed_at = clock.monotonic()
+        self._latest: Progress | None = None
+        self._written: dict[str, Any] = {}
+        self._published_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def stop(self, why: Stop) -> None:
+        """Cancel the run; a lost lease outweighs every other reason."""
+        with self._lock:
+            if self.why is None or why is Stop.LOST:
+                self.why = why
+        self.cancel.cancel()
+
+    def report(self, progress: Progress) -> None:
+        """Take the engine's present state; called often, from any thread, returns at once."""
+        with self._lock:
+            self._latest = progress
+            now = self.clock.monotonic()
+            if now - self._published_at < LIVE_SECONDS:
+                return
+            self._published_at = now
+        live.publish(f"job.{self.job.pk}", self._message(asdict(progress)))
+
+    def fresh_progress(self) -> dict[str, Any] | None:
+        """Return the present state if it was not taken before, as plain numbers."""
+        latest = self._latest
+        try:
+            plain = asdict(latest) if latest is not None else self._written
+        except RuntimeError:  # a location was added to it this moment; the next beat will do
+            return None
+        if plain == self._written:
+            return None
+        self._written = plain
+        return plain
+
+    def tell(self, progress: dict[str, Any]) -> None:
+        """Send the state to all that follow the job."""
+        for group in live_groups(self.job):
+            live.publish(group, self._message(progress))
+
+    def _message(self, progress: dict[str, Any]) -> dict[str, Any]:
+        job = self.job
+        return {
+            "type": "job.progress",
+            "job": job.pk,
+            "wedding": job.wedding_id,
+            "vault": job.vault_id,
+            "at": self.clock.utcnow(),
+            "progress": progress,
+        }
+
+
+class Pulse:
+    """The runs of this process and the thread that looks after them."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._runs: dict[int, Run] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._worker = ""
+        self._alive_at = float("-inf")
+
+    def start(self, worker: str) -> None:
+        """Also say every few seconds that the worker of this name is there, until `leave`."""
+        with self._lock:
+            self._worker = worker
+            self._ensure_thread()
+
+    def leave(self) -> None:
+        """Stop saying so, and forget that the worker was there."""
+        with self._lock:
+            worker, self._worker = self._worker, ""
+        self._wake.set()
+        Heartbeat.objects.filter(name=f"worker {worker}").delete()
+
+    def add(self, run: Run) -> None:
+        with self._lock:
+            self._runs[id(run)] = run
+            self._ensure_thread()
+
+    def remove(self, run: Run) -> None:
+        with self._lock:
+            self._runs.pop(id(run), None)
+        self._wake.set()
+
+    def runs(self) -> list[Run]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def beat(self) -> None:
+        """Write fresh progress and renew leases that are due in one short transaction; read requests to cancel."""
+        runs = self.runs()
+        progress = {run: fresh for run in runs if (fresh := run.fresh_progress()) is not None}
+        due = [run for run in runs if run.clock.monotonic() - run.renewed_at >= settings.HEARTBEAT_SECONDS]
+        try:
+            if progress or due:
+                self._write(progress, due)
+            if runs:
+                self._read_cancellations(runs)
+            self._say_alive()
+        except DatabaseError as exc:
+            log.warning("the heartbeat cannot be written: %s", exc)
+        for run in runs:
+            if run.clock.monotonic() - run.renewed_at > settings.LEASE_SECONDS:
+                run.stop(Stop.LOST)
+        for run, fresh in progress.items():
+            run.tell(fresh)
+
+    def _write(self, progress: dict[Run, dict[str, Any]], due: list[Run]) -> None:
+        with transaction.atomic():
+            for run, fresh in progress.items():
+                held(run.job).update(progress=fresh, progress_at=run.clock.utcnow())
+            # In the order of the key: two processes never wait for each other crosswise.
+            for run in sorted(due, key=lambda run: run.job.pk):
+                if job_heartbeat(run.job, clock=run.clock):
+                    run.renewed_at = run.clock.monotonic()
+                else:
+                    run.stop(Stop.LOST)
+
+    def _read_cancellations(self, runs: list[Run]) -> None:
+        asked = Job.unscoped.filter(pk__in=[run.job.pk for run in runs], cancel_requested=True)
+        cancelled = set(asked.values_list("pk", "fence"))
+        for run in runs:
+            if (run.job.pk, run.job.fence) in cancelled:
+                run.stop(Stop.CANCELLED)
+
+    def _say_alive(self) -> None:
+        worker, now = self._worker, self._clock.monotonic()
+        if worker and now - self._alive_at >= ALIVE_SECONDS:
+            Heartbeat.objects.update_or_create(name=f"worker {worker}", defaults={"at": self._clock.utcnow()})
+            self._alive_at = now
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, daemon=True, name="pulse")
+            self._thread.start()
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait(BEAT_SECONDS)
+            self._wake.clear()
+            with self._lock:
+                if not self._runs and not self._worker:
+                    self._thread = None
+                    break
+            try:
+                self.beat()
+            except Exception:
+                log.exception("the heartbeat failed")
+        connections.close_all()
+
+
+PULSE = Pulse()

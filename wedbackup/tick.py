@@ -1,0 +1,78 @@
+"""The tick of the scheduler: every few seconds, each part by itself, so that one's trouble is not the others'.
+
+What is due is in the rows (`next_due_at`, `run_after`, leases), so a missed tick is made up by the next one and a
+second scheduler does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from celery import shared_task
+from django.db import close_old_connections, connections
+from django.utils.module_loading import import_string
+
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import Heartbeat
+
+log = logging.getLogger(__name__)
+
+SCHEDULER = "scheduler"
+APART = timedelta(seconds=1)  # ticks that come closer together are one tick: there may be two schedulers
+
+# In this order: what is quick and urgent first, what waits for the network last.
+PARTS = (
+    "backups.services.leases.leases_sweep",
+    "backups.services.schedule.enqueue_due",
+    "backups.doorbell.ring_due",
+    "monitoring.reader.read",
+    "providers.services.probes.probe_due",
+)
+_at_work = {part: threading.Lock() for part in PARTS}
+
+
+@shared_task(name="wedbackup.tick", ignore_result=True)
+def tick() -> None:
+    """Celery's entry to `run_tick`."""
+    close_old_connections()
+    try:
+        run_tick()
+    finally:
+        connections.close_all()
+
+
+def run_tick(*, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Do one tick; False when another one came a moment ago."""
+    if not _claim_tick(clock):
+        return False
+    for part in PARTS:
+        _run_part(part)
+    return True
+
+
+def _claim_tick(clock: Clock) -> bool:
+    """Note the tick; compare-and-set decides between two schedulers."""
+    now = clock.utcnow()
+    beat, created = Heartbeat.objects.get_or_create(name=SCHEDULER, defaults={"at": now})
+    if created:
+        return True
+    if abs(now - beat.at) < APART:
+        return False
+    return Heartbeat.objects.filter(name=SCHEDULER, at=beat.at).update(at=now) == 1
+
+
+def _run_part(part: str) -> None:
+    """Call one part, unless the last tick's call of it is still under way in this process."""
+    lock = _at_work[part]
+    if not lock.acquire(blocking=False):
+        return
+    try:
+        call: Callable[[], object] = import_string(part)
+        call()
+    except Exception:
+        log.exception("a part of the tick failed: %s", part)
+    finally:
+        lock.release()
