@@ -21,10 +21,16 @@ class NotInSnapshot(EngineError):
 
 
 class Opened(NamedTuple):
-    """One folder of a snapshot. path: from the root, b"" for the root itself. nodes: or why they cannot be had."""
+    """One folder of a snapshot.
+
+    path:    from the root, b"" for the root itself.
+    nodes:   its entries, or why they cannot be had.
+    refused: (name, reason) of entries that no honest writer makes.
+    """
 
     path: bytes
     nodes: list[Node] | EngineError
+    refused: list[tuple[bytes, str]]
 
 
 def open_folders(
@@ -40,10 +46,12 @@ def open_folders(
         batch, waiting = waiting[:FOLDERS_AT_ONCE], waiting[FOLDERS_AT_ONCE:]
         trees = dict(reader.load_trees({tree for _, tree in batch}))
         for path, tree in batch:
-            nodes = trees[tree]
-            yield Opened(path, nodes)
-            if isinstance(nodes, EngineError):
+            found = trees[tree]
+            if isinstance(found, EngineError):
+                yield Opened(path, found, [])
                 continue
+            nodes, refused = _sift(found)
+            yield Opened(path, nodes, refused)
             entries += len(nodes)
             if entries > ENTRIES_MAX:
                 raise Damaged(f"the snapshot claims more than {ENTRIES_MAX} entries")
@@ -51,9 +59,35 @@ def open_folders(
             waiting += [(child, subtree) for child, subtree in below if enters(child)]
 
 
+def why_unsafe(name: bytes) -> str:
+    """Return why an entry of this name must not be made, "" if it may."""
+    if name in (b"", b".", b".."):
+        return "this name would leave its folder; an honest backup has no such entry"
+    if b"/" in name or b"\0" in name:
+        return "the name holds a path; an honest backup has no such entry"
+    return ""
+
+
+def _sift(nodes: list[Node]) -> tuple[list[Node], list[tuple[bytes, str]]]:
+    """Return the nodes that can stand in one folder, and the others with the reason."""
+    honest: dict[bytes, Node] = {}
+    refused = []
+    for node in nodes:
+        reason = why_unsafe(node.name)
+        if node.name in honest:
+            reason = reason or "a second entry of the same name"
+        if (node.type == "dir") != (node.subtree is not None):
+            reason = reason or "a folder without a list of its entries, or a list without a folder"
+        if reason:
+            refused.append((node.name, reason))
+        else:
+            honest[node.name] = node
+    return list(honest.values()), refused
+
+
 def walk_tree(reader: VaultReader, tree_id: bytes) -> Iterator[tuple[bytes, Node]]:
     """Yield (path from the root, node) of everything below a tree. Raises Damaged at a folder that is lost."""
-    for path, nodes in open_folders(reader, tree_id):
+    for path, nodes, _ in open_folders(reader, tree_id):
         if isinstance(nodes, EngineError):
             raise nodes
         for node in nodes:
@@ -62,7 +96,7 @@ def walk_tree(reader: VaultReader, tree_id: bytes) -> Iterator[tuple[bytes, Node
 
 def find(reader: VaultReader, tree_id: bytes, accepts: Callable[[bytes, Node], bool]) -> Iterator[tuple[bytes, Node]]:
     """Yield (path, node) of everything that `accepts` likes; lost folders are passed over."""
-    for path, nodes in open_folders(reader, tree_id):
+    for path, nodes, _ in open_folders(reader, tree_id):
         if not isinstance(nodes, EngineError):
             yield from ((join(path, node.name), node) for node in nodes if accepts(join(path, node.name), node))
 

@@ -191,8 +191,8 @@ class _Restore:
             late = {number for number, _, _ in outcome.unread}
             for number in waiting.pop(outcome.number):
                 tasks_left[number] -= 1
-                if number in late:
-                    tasks_left[number] = -1  # never 0 again: `_fill_unread` ends it
+                if number in late or outcome.full:
+                    tasks_left[number] = -1  # never 0 again: `_fill_unread` ends it, or nobody does
                 if tasks_left[number] == 0:
                     self._end(number)
         self._fill_unread(unread)
@@ -272,13 +272,21 @@ class _Restore:
 
     def _outcomes(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """Yield what the crew has done; raises Cancelled, TargetFull."""
-        with contextlib.closing(self._crew.run(tasks)) as outcomes:
+        full = False
+
+        def supply() -> Iterator[Task]:
+            for task in tasks:
+                if full:
+                    return  # what is under way is still brought to its end, and counted
+                yield task
+
+        with contextlib.closing(self._crew.run(supply())) as outcomes:
             for outcome in outcomes:
                 self._cancel.check()
-                if outcome.full:
-                    self._note_finished(outcome)
-                    raise self._no_space()
+                full = full or outcome.full
                 yield outcome
+        if full:
+            raise self._no_space()
 
     def _no_space(self) -> TargetFull:
         done, wanted = len(self._in_place), len(self._plan.files)

@@ -98,6 +98,10 @@ class ProcessCrew:
             for _ in range(processes)
         ]
 
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._crew]
+
     def equip(self, reader: VaultReader, target: Target) -> None:
         """Hand every process what it needs; keys travel through its pipe only."""
         message = pickle.dumps((reader, target, self._threads), pickle.HIGHEST_PROTOCOL)

@@ -106,15 +106,6 @@ class Plan:
         return sum(item.node.size for item in self.files)
 
 
-def why_unsafe(name: bytes) -> str:
-    """Return why an entry of this name must not be made, "" if it may."""
-    if name in (b"", b".", b".."):
-        return "this name would leave its folder; an honest backup has no such entry"
-    if b"/" in name or b"\0" in name:
-        return "the name holds a path; an honest backup has no such entry"
-    return ""
-
-
 def build_plan(reader: VaultReader, tree_id: bytes, subset: Subset = EVERYTHING) -> Plan:
     """Return the plan for everything of a tree that `subset` takes. Lost folders and unsafe names become misses."""
     plan = Plan()
@@ -124,37 +115,23 @@ def build_plan(reader: VaultReader, tree_id: bytes, subset: Subset = EVERYTHING)
     def enters(path: bytes) -> bool:
         return path in numbers and subset.enters(path)
 
-    for path, nodes in open_folders(reader, tree_id, enters):
+    for path, nodes, refused in open_folders(reader, tree_id, enters):
+        plan.misses += [Miss(join(path, name), reason) for name, reason in refused]
         if isinstance(nodes, EngineError):
             plan.misses.append(Miss(path or b"/", str(nodes)))
             continue
-        for node in _honest_nodes(path, nodes, plan.misses):
+        for node in nodes:
             child = join(path, node.name)
             if node.subtree is not None:
                 if subset.enters(child):
-                    wanted = subset.accepts is None and subset.holds(child)
                     numbers[child] = len(plan.folders)
-                    plan.folders.append(Folder(numbers[path], node, wanted))
+                    plan.folders.append(Folder(numbers[path], node, wanted=False))
+                    if subset.accepts is None and subset.holds(child):
+                        _want(plan.folders, numbers[child])
             elif subset.takes(child, node):
                 _add_item(plan, Item(numbers[path], node), first_names)
                 _want(plan.folders, numbers[path])
     return plan
-
-
-def _honest_nodes(path: bytes, nodes: list[Node], misses: list[Miss]) -> Iterator[Node]:
-    """Yield the nodes that can be made inside their folder; the others become misses."""
-    seen: set[bytes] = set()
-    for node in nodes:
-        reason = why_unsafe(node.name) or ("a second entry of the same name" if node.name in seen else "")
-        if node.type == "dir" and node.subtree is None:
-            reason = reason or "a folder without a list of its entries"
-        if reason:
-            misses.append(Miss(join(path, node.name), reason))
-            continue
-        seen.add(node.name)
-        if node.type != "dir":
-            node.subtree = None
-        yield node
 
 
 def _add_item(plan: Plan, item: Item, first_names: dict[tuple[int, int], int]) -> None:
