@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import Capabilities, Checksum, ObjectInfo, Proof
+from providers.stores.base import Capabilities, Checksum, ObjectInfo, ObjectStore, Proof
 from providers.stores.memory import MemoryStore
 from providers.validation import CLEAN_UP, PROMISES, validate_store
 from providers.wrappers.base import Operation
@@ -14,7 +14,7 @@ from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from wedbackup.core.clock import ManualClock
 
 
-def broken_promises(store: object) -> dict[str, str]:
+def broken_promises(store: ObjectStore) -> dict[str, str]:
     return {finding.promise: finding.detail for finding in validate_store(store) if not finding.ok}
 
 

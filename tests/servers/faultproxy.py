@@ -20,7 +20,8 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
+
+from tests.servers.ports import free_port
 
 METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ")
 HEAD_END = b"\r\n\r\n"
@@ -43,11 +44,9 @@ class Fault:
 
     match:                    bytes that the request's head must contain.
     times:                    how many requests are hit.
-    refuse:                   reset at once, nothing forwarded.
     black_hole:               swallow everything, never answer.
     reply:                    answer this instead of forwarding.
     lose_answer:              forward the request, drop the answer, reset: "did it commit?"
-    delay_seconds:            wait before forwarding [s].
     reset_after_sent:         reset after so many bytes of the request's body.
     reset_after_received:     reset after so many bytes of the answer's body.
     end_after_received:       close cleanly after so many bytes of the answer's body: a short body.
@@ -58,11 +57,9 @@ class Fault:
 
     match: bytes = b""
     times: int = 1
-    refuse: bool = False
     black_hole: bool = False
     reply: Reply | None = None
     lose_answer: bool = False
-    delay_seconds: float = 0
     reset_after_sent: int | None = None
     reset_after_received: int | None = None
     end_after_received: int | None = None
@@ -73,16 +70,14 @@ class Fault:
 
 
 class FaultProxy:
-    """Listens on a free port of `host` and forwards to `upstream`; TLS towards the client if `tls` is given.
+    """Listens on a free port of 127.0.0.1 and forwards to `upstream`; TLS towards the client if `tls` is given.
 
     requests: the first line of every request seen, in order of arrival.
     heads:    the whole head of every request seen.
     """
 
-    def __init__(
-        self, upstream: tuple[str, int], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
-    ) -> None:
-        self.upstream, self.tls, self.host, self.port = upstream, tls, host, port
+    def __init__(self, upstream: tuple[str, int], *, tls: ssl.SSLContext | None = None) -> None:
+        self.upstream, self.tls, self.port = upstream, tls, free_port()
         self.fault: Fault | None = None
         self.heads: list[bytes] = []
         self._connections: set[_Connection] = set()
@@ -92,7 +87,7 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """The address that a client uses."""
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> list[str]:
@@ -100,8 +95,7 @@ class FaultProxy:
 
     def up(self) -> None:
         """Listen (again, on the same port)."""
-        self._listener = socket.create_server((self.host, self.port), backlog=256)
-        self.port = self._listener.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True, name="faultproxy").start()
 
     def down(self) -> None:
@@ -117,7 +111,7 @@ class FaultProxy:
     def __enter__(self) -> FaultProxy:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.down()
 
     def take(self, head: bytes) -> Fault | None:
@@ -254,8 +248,8 @@ class _Connection:
         self.sent.position += len(body)
         if fault:
             body = _flipped(body, position, fault.flip_sent)
-            if _reaches(fault.reset_after_sent, self.sent.position):
-                self.server.sendall(head + body[: (fault.reset_after_sent or 0) - position])
+            if fault.reset_after_sent is not None and self.sent.position >= fault.reset_after_sent:
+                self.server.sendall(head + body[: fault.reset_after_sent - position])
                 raise _Reset
         self.server.sendall(head + body if head else body)
 
@@ -271,17 +265,14 @@ class _Connection:
                 time.sleep(fault.stall_received_seconds)
             body = _flipped(body, position, fault.flip_received)
             for limit, end in ((fault.reset_after_received, _Reset), (fault.end_after_received, _End)):
-                if _reaches(limit, self.received.position):
-                    self.client.sendall(head + body[: (limit or 0) - position])
+                if limit is not None and self.received.position >= limit:
+                    self.client.sendall(head + body[: limit - position])
                     raise end
         self.client.sendall(head + body if head else body)
 
     def _begin(self, fault: Fault, chunk: bytes) -> None:
         """Do what a fault does before anything is forwarded."""
         assert self.client
-        time.sleep(fault.delay_seconds)
-        if fault.refuse:
-            raise _Reset
         if fault.black_hole:
             while self.client.recv(CHUNK_BYTES):
                 pass
@@ -301,10 +292,6 @@ class _Connection:
         headers = {**reply.headers, "Content-Length": str(len(reply.body)), "Connection": "close"}
         lines = [f"HTTP/1.1 {reply.status}", *(f"{name}: {value}" for name, value in headers.items())]
         self.client.sendall("\r\n".join(lines).encode("latin-1") + HEAD_END + reply.body)
-
-
-def _reaches(limit: int | None, position: int) -> bool:
-    return limit is not None and position >= limit
 
 
 def _flipped(body: bytes, position: int, at: int | None) -> bytes:

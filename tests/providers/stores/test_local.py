@@ -197,7 +197,7 @@ def test_a_disk_error_keeps_the_old_object_and_leaves_nothing(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch, pytest.raises(expected) as caught:
-        patch.setattr(local.os, step, fail)
+        patch.setattr(os, step, fail)
         store.put("a", b"new")
     assert hits
     assert isinstance(caught.value.__cause__, OSError)
@@ -249,7 +249,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         return original(fd, content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local.os, "write", write)
+        patch.setattr(os, "write", write)
         yield folder
 
 
@@ -294,7 +294,7 @@ def test_a_disk_that_gives_back_other_bytes_is_caught_before_the_object_appears(
             return original(fd, bytes(content[:-1]) + b"?")
         return original(fd, content)
 
-    monkeypatch.setattr(local.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     for size in (5000, local.CHUNK_BYTES, 2 * local.CHUNK_BYTES + 1):
         with pytest.raises(ChecksumMismatch):
             store.put("a", b"x" * size)
@@ -317,7 +317,7 @@ def test_rot_is_found_by_verify(root: Path, store: LocalStore) -> None:
 
 def test_a_write_that_the_kernel_takes_in_pieces_is_whole(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     original = os.write
-    monkeypatch.setattr(local.os, "write", lambda fd, content: original(fd, content[:7]))
+    monkeypatch.setattr(os, "write", lambda fd, content: original(fd, content[:7]))
     store.put("a", b"0123456789" * 10)
     assert store.get("a") == b"0123456789" * 10
 
@@ -326,7 +326,7 @@ def test_a_write_that_the_kernel_takes_in_pieces_is_whole(store: LocalStore, mon
 
 
 def _put_and_die_before_the_rename(store: LocalStore) -> None:
-    local.os.rename = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+    os.rename = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
     store.put("a", b"new")
 
 
@@ -367,7 +367,7 @@ def test_new_folders_are_synced_into_their_parents(store: LocalStore, monkeypatc
         synced.append(os.readlink(f"/proc/self/fd/{fd}"))
         original(fd)
 
-    monkeypatch.setattr(local.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     store.put("one/two/object", b"1")
     root = store.options.root
     assert [path.removeprefix(root) for path in synced if UNFINISHED not in path] == ["", "", "/one", "/one/two"]

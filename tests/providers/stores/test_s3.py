@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ PACK = os.urandom(2 * MEBIBYTE)
 PACK_SHA256 = hashlib.sha256(PACK).hexdigest()
 
 
-def options_for(swift: Swift, *, bucket: str, **changes: object) -> S3Options:
+def options_for(swift: Swift, *, bucket: str, **changes: Any) -> S3Options:
     options = S3Options(
         bucket=bucket,
         access_key=swift.access_key,
@@ -57,7 +58,7 @@ def open_s3(swift: Swift, swift_bucket: str) -> Iterator[Callable[..., S3Store]]
     """Open stores on a fresh bucket; options are given by name."""
     opened: list[S3Store] = []
 
-    def open_store(**changes: object) -> S3Store:
+    def open_store(**changes: Any) -> S3Store:
         opened.append(S3Store(options_for(swift, **{"bucket": swift_bucket, **changes})))
         return opened[-1]
 
@@ -345,10 +346,11 @@ def test_a_bit_flipped_on_the_way_down_is_found_by_verify_but_not_by_get(
     assert swift_proxy.fault.hits == 2
 
 
-@pytest.mark.parametrize("fault", ["end_after_received", "reset_after_received"])
-def test_a_short_answer_is_an_error_never_a_short_result(proxied: S3Store, swift_proxy: FaultProxy, fault: str) -> None:
+@pytest.mark.parametrize("end", ["end_after_received", "reset_after_received"])
+def test_a_short_answer_is_an_error_never_a_short_result(proxied: S3Store, swift_proxy: FaultProxy, end: str) -> None:
     proxied.put("pack", PACK)
-    swift_proxy.fault = Fault(match=b"GET /", **{fault: MEBIBYTE})
+    swift_proxy.fault = Fault(match=b"GET /")
+    setattr(swift_proxy.fault, end, MEBIBYTE)
     with pytest.raises(StoreUnavailable):
         proxied.get("pack")
     assert swift_proxy.fault.hits == 1

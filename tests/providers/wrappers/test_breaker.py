@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,8 @@ from providers.wrappers.breaker import BreakerPolicy, BreakerReading, BreakerSto
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from tests.providers.store_contract import StoreContract
 from wedbackup.core.clock import ManualClock
+
+T = TypeVar("T")
 
 POLICY = BreakerPolicy(failures_to_open=3, open_seconds=30, probe_seconds=60)
 
@@ -162,8 +165,8 @@ def test_of_many_workers_one_probes(opened: Location) -> None:
     others: list[type[StoreError] | bytes] = []
 
     class Probing(BreakerStore):
-        def _around(self, call: Call, run: Callable[[], object]) -> object:
-            def run_while_others_try() -> object:
+        def _around(self, call: Call, run: Callable[[], T]) -> T:
+            def run_while_others_try() -> T:
                 threads = [threading.Thread(target=try_as_another) for _ in range(8)]
                 for thread in threads:
                     thread.start()

@@ -43,7 +43,8 @@ class TestTheWholeStack(StoreContract):
 
 
 def test_the_meter_sees_each_attempt_and_the_breaker_only_the_outcome() -> None:
-    clock, heard, state = ManualClock(), [], MemoryBreakerState()
+    heard: list[Measurement] = []
+    clock, state = ManualClock(), MemoryBreakerState()
     faulty = FaultyStore(MemoryStore(), [StoreFault(Effect.CUT, times=4)], clock=clock)
     store = wrap_store(
         faulty, on_call=heard.append, breaker_state=state, breaker=BreakerPolicy(failures_to_open=2), clock=clock
@@ -60,7 +61,8 @@ def test_the_meter_sees_each_attempt_and_the_breaker_only_the_outcome() -> None:
 
 
 def test_waiting_for_the_rate_is_not_taken_for_a_slow_provider() -> None:
-    clock, heard = ManualClock(), []
+    heard: list[Measurement] = []
+    clock = ManualClock()
     store = wrap_store(MemoryStore(), limits=RateLimits(bytes_per_second=100), on_call=heard.append, clock=clock)
     store.put("a", bytes(1000))
     assert clock.monotonic() == pytest.approx(9)
