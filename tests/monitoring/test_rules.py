@@ -1,0 +1,133 @@
+"""Promises of monitoring.rules and monitoring.conditions: pure, no database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from monitoring import conditions
+from monitoring.rules import NOTHING, Occurrence, judge
+from monitoring.wishes import Severity, Wish
+
+NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def job(kind: str, new: str, **changes: object) -> Occurrence:
+    payload = {"kind": kind, "new": new, "vault": "v1", "wedding": "w1", "message": "The disk is full."}
+    fields = {"tag": "job.moved", "subject_id": "j1", "payload": payload, "about": "Okafor: Guests"} | changes
+    return Occurrence(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("urgent", "severity"), [(True, Severity.CRITICAL), (False, Severity.WARNING)])
+def test_a_failed_backup_weighs_as_much_as_its_wedding_is_near(urgent: bool, severity: Severity) -> None:
+    (wish,) = judge(job("backup", "failed", urgent=urgent)).wishes
+    assert (wish.key, wish.severity, wish.link) == ("backup.failed:v1", severity, "/jobs/j1/")
+    assert (wish.title, wish.text) == ("Backup failed: Okafor: Guests", "The disk is full.")
+
+
+def test_the_advice_of_the_job_is_what_to_do() -> None:
+    occurrence = job("backup", "failed", payload={"kind": "backup", "new": "failed", "advice": "Free some space."})
+    (wish,) = judge(occurrence).wishes
+    assert wish.what_to_do == "Free some space."
+
+
+def test_a_backup_with_gaps_ends_the_failure_and_a_complete_one_ends_both() -> None:
+    degraded = judge(job("backup", "degraded"))
+    assert [wish.key for wish in degraded.wishes] == ["backup.degraded:v1"]
+    assert degraded.over == ("backup.failed:v1",)
+    assert judge(job("backup", "completed")).over == ("backup.failed:v1", "backup.degraded:v1")
+
+
+@pytest.mark.parametrize("new", ["failed", "degraded"])
+def test_a_recovery_that_misses_files_is_always_critical(new: str) -> None:
+    (wish,) = judge(job("recovery", new)).wishes
+    assert wish.severity is Severity.CRITICAL
+    assert judge(job("recovery", "completed")).over == (wish.key,)
+
+
+def test_a_suspicion_ends_with_a_snapshot_that_nothing_speaks_against() -> None:
+    suspicious = Occurrence("snapshot.suspicious", "s1", {"vault": "v1", "reason": "90 % of the files are gone"})
+    (wish,) = judge(suspicious).wishes
+    assert wish.text == "90 % of the files are gone"
+    assert judge(Occurrence("snapshot.acknowledged", "s1", {"vault": "v1", "reason": "files are gone"})) == NOTHING
+    assert judge(Occurrence("snapshot.acknowledged", "s2", {"vault": "v1", "reason": ""})).over == (wish.key,)
+
+
+@pytest.mark.parametrize("subject", ["scheduler", "workers"])
+def test_silence_is_critical_until_the_return(subject: str) -> None:
+    (wish,) = judge(Occurrence(f"{subject}.silent", "")).wishes
+    assert wish.severity is Severity.CRITICAL
+    assert judge(Occurrence(f"{subject}.returned", "")).over == (wish.key,)
+
+
+@pytest.mark.parametrize("tag", ["alert.raised", "audit.read", ""])
+def test_events_of_no_interest_change_nothing(tag: str) -> None:
+    assert judge(Occurrence(tag, "x")) == NOTHING
+
+
+def test_every_alert_says_what_to_do_and_ends_its_sentences() -> None:
+    occurrences = [
+        job("backup", "failed"),
+        job("backup", "degraded"),
+        job("recovery", "failed"),
+        Occurrence("snapshot.suspicious", "s", {"vault": "v"}),
+        Occurrence("location.down", "l", {"name": "Shelf"}),
+        Occurrence("scheduler.silent", ""),
+        Occurrence("workers.silent", ""),
+    ]
+    wishes: list[Wish] = [wish for occurrence in occurrences for wish in judge(occurrence).wishes]
+    here = uuid4()
+    wishes += [
+        conditions.copies_behind(here, "Shelf", 1),
+        conditions.copies_damaged(here, "Shelf", 2),
+        conditions.credential_old(here, "Shelf", 91),
+        conditions.vault_overdue(here, "Okafor: Guests", True, here, None, NOW),
+    ]
+    assert len(wishes) == 11
+    assert all(wish.title and wish.text.endswith(".") and wish.what_to_do.endswith(".") for wish in wishes)
+
+
+@pytest.mark.parametrize(
+    ("due", "unfinished", "moved", "overdue"),
+    [
+        (-4 * MINUTE, None, None, False),
+        (-31 * MINUTE, None, None, True),
+        (-31 * MINUTE, -40 * MINUTE, -1 * MINUTE, False),
+        (-31 * MINUTE, -40 * MINUTE, -16 * MINUTE, True),
+        (59 * MINUTE, -31 * MINUTE, None, True),
+        (59 * MINUTE, -5 * MINUTE, None, False),
+    ],
+    ids=["within grace", "never queued", "at work", "stalled", "nobody takes it", "just queued"],
+)
+def test_a_vault_is_overdue_when_its_backup_neither_came_nor_moves(
+    due: timedelta, unfinished: timedelta | None, moved: timedelta | None, overdue: bool
+) -> None:
+    """The backup is asked for hourly, so half an hour is the grace."""
+    since = conditions.overdue_since(
+        next_due_at=NOW + due,
+        pause_seconds=3600,
+        unfinished_since=None if unfinished is None else NOW + unfinished,
+        last_progress_at=None if moved is None else NOW + moved,
+        now=NOW,
+    )
+    assert (since is not None) is overdue
+
+
+@pytest.mark.parametrize(
+    ("breaker", "error", "answered", "failing"),
+    [
+        ("closed", "", MINUTE, False),
+        ("open", "", MINUTE, True),
+        ("half_open", "", MINUTE, True),
+        ("closed", "once", MINUTE, False),
+        ("closed", "access denied", 2 * MINUTE, True),
+        ("closed", "access denied", None, True),
+    ],
+)
+def test_a_location_fails_by_its_breaker_or_by_refusing_every_probe(
+    breaker: str, error: str, answered: timedelta | None, failing: bool
+) -> None:
+    assert conditions.is_failing(breaker, error, NOW, None if answered is None else NOW - answered) is failing
