@@ -326,7 +326,7 @@ def test_a_write_that_the_kernel_takes_in_pieces_is_whole(store: LocalStore, mon
 
 
 def _put_and_die_before_the_rename(store: LocalStore) -> None:
-    os.rename = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    os.rename = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
     store.put("a", b"new")
 
 
