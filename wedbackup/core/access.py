@@ -13,6 +13,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponseBase
 
+from wedbackup.core.models import User
+
 M = TypeVar("M", bound=models.Model)
 View = Callable[..., Any]
 
@@ -33,6 +35,14 @@ def fetch(model: type[M], user: Any, pk: Any, *related: str) -> M:
     if row is None:
         raise Http404(NOT_THERE)
     return row
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is signed in; the middleware has sent everybody else to the sign-in page."""
+    user = request.user
+    if not isinstance(user, User):
+        raise PermissionDenied("Sign in first.")
+    return user
 
 
 def _only(allowed: Callable[[Any], bool], message: str) -> Callable[[View], View]:

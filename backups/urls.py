@@ -1,0 +1,27 @@
+"""Addresses of weddings, vaults, snapshots, jobs and recoveries."""
+
+from django.urls import path
+
+from backups.views import jobs, recovery, snapshots, uploads, vaults, weddings
+
+urlpatterns = [
+    path("weddings/", weddings.wedding_list, name="weddings"),
+    path("weddings/new/", weddings.wedding_new, name="wedding-new"),
+    path("weddings/<uuid:wedding_id>/", weddings.wedding_page, name="wedding"),
+    path("weddings/<uuid:wedding_id>/back-up/", weddings.wedding_back_up, name="wedding-back-up"),
+    path("weddings/<uuid:wedding_id>/recover/", recovery.wedding_recover, name="wedding-recover"),
+    path("weddings/<uuid:wedding_id>/vaults/new/", vaults.vault_new, name="vault-new"),
+    path("vaults/<uuid:vault_id>/sources/new/", vaults.source_new, name="source-new"),
+    path("vaults/<uuid:vault_id>/upload/", uploads.upload_page, name="upload"),
+    path("vaults/<uuid:vault_id>/upload/pieces/", uploads.upload_piece_taken, name="upload-pieces"),
+    path("snapshots/<uuid:snapshot_id>/", snapshots.snapshot_page, name="snapshot"),
+    path("snapshots/<uuid:snapshot_id>/file/", snapshots.snapshot_file, name="snapshot-file"),
+    path("organisations/", vaults.organisation_list, name="organisations"),
+    path("organisations/new/", vaults.organisation_new, name="organisation-new"),
+    path("jobs/", jobs.job_list, name="jobs"),
+    path("jobs/<uuid:job_id>/", jobs.job_page, name="job"),
+    path("jobs/<uuid:job_id>/cancel/", jobs.job_cancel_now, name="job-cancel"),
+    path("jobs/<uuid:job_id>/retry/", jobs.job_retry_now, name="job-retry"),
+    path("jobs/<uuid:job_id>/zip/", snapshots.job_zip, name="job-zip"),
+    path("recovery/", recovery.recovery_overview, name="recovery"),
+]

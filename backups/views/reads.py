@@ -1,0 +1,176 @@
+"""What the pages show, read with as few queries as rows are kinds, whatever the number of weddings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import Q
+
+from backups.models import Copy, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
+from backups.states import JOB_UNFINISHED, CopyState, JobState
+from backups.views.picture import ICONS, TONES, job_picture, place_names, rate_since_start
+
+SNAPSHOTS_SHOWN = 5
+PROOFS = {
+    "server_sha256": "the provider's SHA-256",
+    "server_md5": "the provider's MD5",
+    "read_back": "read back and compared",
+}
+COPY_TONES = {
+    CopyState.EMPTY: "empty",
+    CopyState.CURRENT: "safe",
+    CopyState.BEHIND: "attention",
+    CopyState.UNREACHABLE: "danger",
+    CopyState.DAMAGED: "danger",
+}
+MOVES_IN_WORDS: dict[tuple[str, JobState], str] = {
+    ("", JobState.QUEUED): "Asked for",
+    (JobState.QUEUED, JobState.RUNNING): "Started",
+    (JobState.RUNNING, JobState.QUEUED): "Back to waiting",
+    (JobState.FAILED, JobState.QUEUED): "Asked for again",
+    (JobState.CANCELLED, JobState.QUEUED): "Asked for again",
+}
+
+
+@dataclass(frozen=True)
+class CopyLine:
+    """One copy as a person sees it."""
+
+    copy: Copy
+    place: str
+    tone: str
+    words: str
+    proof: str
+
+
+@dataclass
+class VaultView:
+    """One vault with everything its card shows."""
+
+    vault: Vault
+    copies: list[CopyLine] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+    @property
+    def newest_acknowledged(self) -> Snapshot | None:
+        return next((snapshot for snapshot in self.snapshots if snapshot.acknowledged_at), None)
+
+    @property
+    def pips(self) -> list[tuple[str, str]]:
+        return [(line.tone, f"{line.place}: {line.words}") for line in self.copies]
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """One job in a list, with its picture and its signs."""
+
+    job: Job
+    picture: dict[str, Any]
+    tone: str
+    icon: str
+    pips: list[tuple[str, str]]
+
+
+def vault_views(vaults: Sequence[Vault], user: Any) -> list[VaultView]:
+    """Return `vaults` with their copies, sources and newest snapshots: four queries for any number of them."""
+    views = {vault.pk: VaultView(vault) for vault in vaults}
+    for source in Source.objects.visible_to(user).filter(vault__in=vaults):
+        views[source.vault_id].sources.append(source)
+    for snapshot in Snapshot.objects.visible_to(user).filter(vault__in=vaults).order_by("-taken_at")[:400]:
+        shown = views[snapshot.vault_id].snapshots
+        if len(shown) < SNAPSHOTS_SHOWN or (
+            snapshot.acknowledged_at and not views[snapshot.vault_id].newest_acknowledged
+        ):
+            shown.append(snapshot)
+    proofs = _proofs(views.values())
+    for vault_id, copies in copies_by_vault(vaults, user).items():
+        names = place_names(copies, user)
+        views[vault_id].copies = [_copy_line(copy, names[str(copy.location_id)], proofs) for copy in copies]
+    return list(views.values())
+
+
+def _proofs(views: Iterable[VaultView]) -> dict[int, str]:
+    """Return by copy how its newest snapshot was proved."""
+    newest = [view.snapshots[0].pk for view in views if view.snapshots]
+    rows = SnapshotCopy.objects.filter(snapshot__in=newest).values_list("copy_id", "proof")
+    return {copy_id: PROOFS.get(proof, proof) for copy_id, proof in rows}
+
+
+def _copy_line(copy: Copy, place: str, proofs: dict[int, str]) -> CopyLine:
+    state = CopyState(copy.state)
+    return CopyLine(copy, place, COPY_TONES[state], state.label, proofs.get(copy.pk, ""))
+
+
+def copies_by_vault(vaults: Iterable[Vault], user: Any) -> dict[Any, list[Copy]]:
+    """Return the copies of each vault, in one query, the required ones first."""
+    found: dict[Any, list[Copy]] = defaultdict(list)
+    rows = Copy.objects.visible_to(user).filter(vault__in=list(vaults)).select_related("location")
+    for copy in rows.order_by("-required", "location__name"):
+        found[copy.vault_id].append(copy)
+    return found
+
+
+def job_lines(jobs: Sequence[Job], user: Any, now: datetime) -> list[JobLine]:
+    """Return `jobs` with their pictures; they come with vault, wedding and organisation selected."""
+    copies = copies_by_vault({job.vault for job in jobs if job.vault is not None}, user)
+    return [_job_line(job, copies.get(job.vault_id, []), user, now) for job in jobs]
+
+
+def job_line(job: Job, user: Any, now: datetime) -> JobLine:
+    return job_lines([job], user, now)[0]
+
+
+def _job_line(job: Job, copies: list[Copy], user: Any, now: datetime) -> JobLine:
+    places = {} if job.kind == Job.Kind.RECOVERY else place_names(copies, user)
+    picture = job_picture(job, now=now, user=user, places=places, rate=rate_since_start(job))
+    state = JobState(job.state)
+    pips = [(place["tone"], f"{place['name']}: {place['words']}") for place in picture["places"]]
+    return JobLine(job, picture, TONES[state], ICONS[state], pips)
+
+
+@dataclass(frozen=True)
+class MoveLine:
+    """One change of a job's state, in words."""
+
+    words: str
+    tone: str
+    actor: str
+    reason: str
+    at: datetime
+
+
+def move_lines(job: Job) -> list[MoveLine]:
+    """Return the timeline of `job`, oldest first."""
+    return [_move_line(move) for move in job.moves.all()]
+
+
+def _move_line(move: JobMove) -> MoveLine:
+    words = MOVES_IN_WORDS.get((move.old_state, JobState(move.new_state)), JobState(move.new_state).label.capitalize())
+    return MoveLine(words, TONES[JobState(move.new_state)], move.actor, move.reason, move.at)
+
+
+def jobs_of(user: Any) -> Any:
+    return Job.objects.visible_to(user).select_related("vault", "wedding", "organisation", "requested_by")
+
+
+def unfinished_jobs(user: Any) -> list[Job]:
+    """Return what runs, then what waits, the most urgent first."""
+    rows = jobs_of(user).filter(state__in=JOB_UNFINISHED).order_by("-state", "priority", "created_at")
+    return list(rows[:200])
+
+
+def find_weddings(user: Any, *, words: str, when: str, today: date) -> Any:
+    """Return the weddings that `user` may see, filtered by words of couple or venue and by time, the next one first."""
+    rows = Wedding.objects.visible_to(user)
+    for word in words.split()[:8]:
+        rows = rows.filter(Q(couple__icontains=word) | Q(venue__icontains=word))
+    if when == "coming":
+        return rows.filter(date__gte=today).order_by("date", "couple")
+    if when == "past":
+        return rows.filter(date__lt=today).order_by("-date", "couple")
+    return rows.order_by("-date", "couple")

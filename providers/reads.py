@@ -1,0 +1,49 @@
+"""Locations with their health, in two queries for any number of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from providers.health import Health, health_of
+from providers.models import HealthSample, Location
+
+SHOWN = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class LocationCard:
+    """One location as its card shows it; latencies oldest first, None for no answer [ms]."""
+
+    location: Location
+    health: Health
+    latencies: list[float | None] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The sparkline in words."""
+        answered = [value for value in self.latencies if value is not None]
+        if not answered:
+            return "no answers yet"
+        missing = len(self.latencies) - len(answered)
+        words = f"answers in {min(answered):.0f} to {max(answered):.0f} ms over the last half hour"
+        return f"{words}, {missing} without an answer" if missing else words
+
+
+def location_cards(locations: Iterable[Location], *, now: datetime) -> list[LocationCard]:
+    """Return a card for each of `locations`."""
+    locations = list(locations)
+    latencies: dict[Any, list[float | None]] = defaultdict(list)
+    rows = HealthSample.objects.filter(location__in=locations, at__gte=now - SHOWN).order_by("at")
+    for location_id, ok, latency in rows.values_list("location_id", "ok", "latency_ms"):
+        latencies[location_id].append(latency if ok else None)
+    return [_card(location, latencies[location.pk]) for location in locations]
+
+
+def _card(location: Location, latencies: list[float | None]) -> LocationCard:
+    left_alone = location.breaker == Location.Breaker.OPEN
+    health = health_of(latencies, enabled=location.enabled, left_alone=left_alone)
+    return LocationCard(location, health, latencies)

@@ -1,0 +1,112 @@
+"""Locations, for the people who run the platform: their health, one in detail, a new one, validation."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from providers import registry
+from providers.forms import LocationForm
+from providers.models import Location
+from providers.reads import location_cards
+from providers.services.locations import location_create, location_enable, location_validate
+from providers.stores.base import StoreError
+from providers.stores.options import InvalidOptions
+from wedbackup.core import clock
+from wedbackup.core.access import admin_only, platform_only
+from wedbackup.core.htmx import render_page
+from wedbackup.core.sealing import SealingError
+
+
+@require_GET
+@platform_only
+def location_list(request: HttpRequest) -> HttpResponse:
+    """All locations and how they are; the overview asks for the same rows as cards."""
+    cards = location_cards(Location.objects.all(), now=clock.SYSTEM_CLOCK.utcnow())
+    answering = sum(card.health.tone == "safe" for card in cards)
+    return render_page(
+        request,
+        "providers/locations.html",
+        "providers/fragments/_locations.html",
+        {"cards": cards, "answering": answering},
+        targets={"location-cards": "providers/fragments/_cards.html"},
+    )
+
+
+@require_GET
+@platform_only
+def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
+    """One location: what it is, how it is, what to do."""
+    location = get_object_or_404(Location, pk=location_id)
+    card = location_cards([location], now=clock.SYSTEM_CLOCK.utcnow())[0]
+    context = {
+        "location": location,
+        "card": card,
+        "samples": list(location.samples.all()[:12]),
+        "kind": registry.KINDS.get(location.kind),
+        "copies": location.copies.count(),  # the reverse side of a key of backups
+        "credential": location.credentials.filter(retired_at=None).first(),
+    }
+    return render_page(request, "providers/location.html", "providers/fragments/_location.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@admin_only
+def location_new(request: HttpRequest) -> HttpResponse:
+    """Add a location of one kind; nothing of its secrets is ever shown again."""
+    kind = request.GET.get("kind", "local")
+    if kind not in registry.KINDS:
+        raise Http404(f"there is no kind of location {kind}")
+    form = LocationForm(request.POST or None, kind=kind)
+    if request.method == "POST" and form.is_valid():
+        try:
+            location = _location_made(form, request.user.get_username())
+        except (InvalidOptions, SealingError) as error:
+            form.add_error(None, f"{error}")
+        except StoreError as error:
+            form.add_error(None, f"{error}. {error.advice}")
+        else:
+            messages.success(request, f"{location.name} is added. Validate it before it holds copies.")
+            return redirect("location", location.pk)
+    return render(
+        request, "providers/location_new.html", {"form": form, "kind": kind, "kinds": registry.KINDS.values()}
+    )
+
+
+def _location_made(form: LocationForm, actor: str) -> Location:
+    options, secrets, where = form.split()
+    return location_create(
+        name=form.cleaned_data["name"], kind=form.kind, options=options, secrets=secrets or None, actor=actor, **where
+    )
+
+
+@require_POST
+@platform_only
+def location_validate_now(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
+    """Check every promise of a store against the location and show each finding."""
+    location = get_object_or_404(Location, pk=location_id)
+    try:
+        findings, error = list(location_validate(location)), ""
+    except StoreError as failure:
+        findings, error = [], f"{failure}. {failure.advice}"
+    context = {
+        "location": location,
+        "findings": findings,
+        "error": error,
+        "kept": bool(findings) and all(finding.ok for finding in findings),
+    }
+    return render_page(request, "providers/validation.html", "providers/fragments/_validation.html", context)
+
+
+@require_POST
+@admin_only
+def location_switch(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
+    """Use the location from now on, or leave it alone."""
+    location = get_object_or_404(Location, pk=location_id)
+    location_enable(location, not location.enabled, actor=request.user.get_username())
+    messages.success(request, f"{location.name} is {'used again' if location.enabled else 'left alone from now on'}.")
+    return redirect("location", location.pk)
