@@ -68,7 +68,7 @@ def make_cast(clock: Clock) -> Cast:
     Membership.unscoped.create(user=people["Carl"], organisation=petal, role=Membership.Role.OWNER)
     wedding = wedding_create(
         couple="Okafor & Lindqvist",
-        day=next_saturday(clock),
+        date=next_saturday(clock),
         vendors=[lumen],
         venue="Battersea Arts Centre",
         time_zone="Europe/London",

@@ -61,6 +61,12 @@ def home(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Hashing the cast's passwords properly took a second and a half per test."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def key_file(home: Path, settings: Any) -> Path:
     """The file with the keys that seal the secrets."""

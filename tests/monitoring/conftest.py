@@ -1,4 +1,4 @@
-"""A wedding with one vault, people of each role, and a clock: what alerts are about."""
+"""A wedding with one vault at one location: what alerts are about."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from typing import Any
 
 import pytest
 
-from backups.models import Copy, Job, Membership, Organisation, Policy, Source, Vault, Wedding, WeddingVendor
+from backups.models import Copy, Job, Source, Vault, Wedding
 from backups.services.jobs import job_enqueue, job_move
 from backups.states import JobState
 from providers.models import Location
+from tests.cast import Cast
 from wedbackup.core import live
 from wedbackup.core.clock import ManualClock
-from wedbackup.core.models import User
 
 
 @dataclass
 class World:
-    """Alice is an admin, Bob staff; Carol is a vendor whose vault this is, Dave a vendor at another place."""
+    """The cast, with a vault of Lumen's for a wedding that is still far away."""
 
-    alice: User
-    bob: User
-    carol: User
-    dave: User
-    studio: Organisation
+    cast: Cast
     wedding: Wedding
     vault: Vault
     location: Location
@@ -34,7 +30,12 @@ class World:
     def backup(self, **fields: Any) -> Job:
         """A backup of the vault, queued now."""
         return job_enqueue(
-            kind="backup", organisation=self.studio, wedding=self.wedding, vault=self.vault, clock=self.clock, **fields
+            kind="backup",
+            organisation=self.vault.organisation,
+            wedding=self.wedding,
+            vault=self.vault,
+            clock=self.clock,
+            **fields,
         )
 
     def ended(self, job: Job, state: str, **fields: Any) -> Job:
@@ -45,28 +46,15 @@ class World:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def world(db: None, clock: ManualClock) -> World:
+def world(cast: Cast, clock: ManualClock) -> World:
     now = clock.utcnow()
-    people = {
-        name: User.objects.create_user(name, password="a long password", role=role)
-        for name, role in {"alice": "admin", "bob": "staff", "carol": "vendor", "dave": "vendor"}.items()
-    }
-    studio = Organisation.unscoped.create(name="Studio Carol", created_at=now)
-    other = Organisation.unscoped.create(name="Dave's Barn", created_at=now)
-    Membership.unscoped.create(user=people["carol"], organisation=studio)
-    Membership.unscoped.create(user=people["dave"], organisation=other)
-    wedding = Wedding.unscoped.create(couple="Okafor & Lindqvist", date=now.date() + timedelta(days=60), created_at=now)
-    WeddingVendor.objects.create(wedding=wedding, organisation=studio)
+    Wedding.unscoped.update(date=now.date() + timedelta(days=60))
+    cast.wedding.refresh_from_db()
     vault = Vault.unscoped.create(
-        organisation=studio,
-        wedding=wedding,
+        organisation=cast.lumen,
+        wedding=cast.wedding,
         protection_class="guests",
-        policy=Policy.objects.create(name="Usual"),
+        policy=cast.policy,
         sealed_secret="",
         sealed_master="",
         config_file=b"",
@@ -76,7 +64,7 @@ def world(db: None, clock: ManualClock) -> World:
     Source.unscoped.create(vault=vault, path="/srv/guests")
     location = Location.objects.create(name="Shelf", kind="local", account="here", created_at=now)
     Copy.unscoped.create(vault=vault, location=location)
-    return World(**people, studio=studio, wedding=wedding, vault=vault, location=location, clock=clock)
+    return World(cast, cast.wedding, vault, location, clock)
 
 
 @pytest.fixture

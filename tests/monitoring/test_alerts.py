@@ -78,11 +78,11 @@ def test_of_two_who_see_the_same_trouble_at_once_one_raises_it_and_one_counts(cl
     assert Alert.objects.get().count == 4
 
 
-@pytest.mark.parametrize("name", ["bob", "carol"])
+@pytest.mark.parametrize("name", ["sam", "vera"])
 def test_only_an_admin_may_acknowledge(world: World, name: str) -> None:
-    alert = raised(world.clock, organisation_id=world.studio.pk)
+    alert = raised(world.clock, organisation_id=world.cast.lumen.pk)
     with pytest.raises(PermissionDenied, match="Only an admin"):
-        alert_acknowledge(alert, user=getattr(world, name))
+        alert_acknowledge(alert, user=getattr(world.cast, name))
     alert.refresh_from_db()
     assert alert.state == "open"
 
@@ -90,10 +90,10 @@ def test_only_an_admin_may_acknowledge(world: World, name: str) -> None:
 def test_an_acknowledgement_is_written_down_and_the_second_one_comes_too_late(world: World) -> None:
     alert = raised(world.clock)
     same_seen_by_another = Alert.objects.get()
-    assert alert_acknowledge(alert, user=world.alice, note=" I am on it ", clock=world.clock)
-    assert (alert.state, alert.note, alert.acknowledged_by) == ("acknowledged", "I am on it", world.alice)
+    assert alert_acknowledge(alert, user=world.cast.alice, note=" I am on it ", clock=world.clock)
+    assert (alert.state, alert.note, alert.acknowledged_by) == ("acknowledged", "I am on it", world.cast.alice)
     assert alert.acknowledgement_ends_at == world.clock.utcnow() + ACKNOWLEDGED_FOR
-    assert not alert_acknowledge(same_seen_by_another, user=world.alice, clock=world.clock)
+    assert not alert_acknowledge(same_seen_by_another, user=world.cast.alice, clock=world.clock)
     entry = AuditEntry.objects.get(tag="alert.acknowledged")
     assert (entry.actor, entry.detail["note"]) == ("alice", "I am on it")
     assert Event.objects.filter(tag="alert.acknowledged", subject_id=str(alert.pk)).count() == 1
@@ -101,7 +101,7 @@ def test_an_acknowledgement_is_written_down_and_the_second_one_comes_too_late(wo
 
 def test_an_acknowledged_alert_stays_quiet_until_its_acknowledgement_ends(world: World) -> None:
     alert = raised(world.clock)
-    alert_acknowledge(alert, user=world.alice, lasting=timedelta(hours=1), clock=world.clock)
+    alert_acknowledge(alert, user=world.cast.alice, lasting=timedelta(hours=1), clock=world.clock)
     world.clock.advance(3599)
     assert raised(world.clock).state == "acknowledged"
     world.clock.advance(1)
@@ -110,7 +110,7 @@ def test_an_acknowledged_alert_stays_quiet_until_its_acknowledgement_ends(world:
 
 
 def test_an_acknowledgement_also_ends_when_nothing_new_is_heard_of_the_trouble(world: World) -> None:
-    alert_acknowledge(raised(world.clock), user=world.alice, clock=world.clock)
+    alert_acknowledge(raised(world.clock), user=world.cast.alice, clock=world.clock)
     assert acknowledgements_end(clock=world.clock) == 0
     world.clock.advance(ACKNOWLEDGED_FOR.total_seconds())
     assert acknowledgements_end(clock=world.clock) == 1
@@ -118,18 +118,18 @@ def test_an_acknowledgement_also_ends_when_nothing_new_is_heard_of_the_trouble(w
 
 
 def test_a_trouble_that_becomes_worse_is_open_again_at_once(world: World) -> None:
-    alert_acknowledge(raised(world.clock), user=world.alice, clock=world.clock)
+    alert_acknowledge(raised(world.clock), user=world.cast.alice, clock=world.clock)
     worse = raised(world.clock, severity="critical", again=False)
     assert (worse.state, worse.severity) == ("open", "critical")
 
 
 def test_vendors_see_their_own_organisations_alerts_and_nothing_of_the_platform(world: World) -> None:
-    own = raised(world.clock, key="a", organisation_id=world.studio.pk)
+    own = raised(world.clock, key="a", organisation_id=world.cast.lumen.pk)
     platform = raised(world.clock, key="b")
     everything = {own, platform}
-    assert set(alerts_visible_to(world.alice)) == set(alerts_visible_to(world.bob)) == everything
-    assert set(alerts_visible_to(world.carol)) == {own}
-    assert set(alerts_visible_to(world.dave)) == set()
+    assert set(alerts_visible_to(world.cast.alice)) == set(alerts_visible_to(world.cast.sam)) == everything
+    assert set(alerts_visible_to(world.cast.vera)) == {own}
+    assert set(alerts_visible_to(world.cast.carl)) == set()
     assert set(alerts_visible_to(AnonymousUser())) == set()
 
 
@@ -137,11 +137,11 @@ def test_open_pages_hear_of_every_change_after_its_commit_and_not_before(
     world: World, sent: list[tuple[str, dict[str, Any]]], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        alert = raised(world.clock, organisation_id=world.studio.pk)
+        alert = raised(world.clock, organisation_id=world.cast.lumen.pk)
         assert sent == [], "a page that fetches before the commit would see the old state"
-    assert [group for group, _ in sent] == ["platform", f"organisation.{world.studio.pk}"]
+    assert [group for group, _ in sent] == ["platform", f"organisation.{world.cast.lumen.pk}"]
     with django_capture_on_commit_callbacks(execute=True):
-        alert_acknowledge(alert, user=world.alice, clock=world.clock)
+        alert_acknowledge(alert, user=world.cast.alice, clock=world.clock)
         alert_resolve(alert.key, clock=world.clock)
     states = [message["state"] for group, message in sent if group == "platform"]
     assert states == ["open", "acknowledged", "resolved"]

@@ -30,7 +30,7 @@ def test_a_failed_backup_raises_one_alert_and_its_success_resolves_it(world: Wor
     alert = Alert.objects.get()
     assert alert.title == "Backup failed: Okafor & Lindqvist: Guest data"
     assert (alert.text, alert.what_to_do) == ("The disk is full.", "Free some space.")
-    assert (alert.severity, alert.organisation_id, alert.link) == ("warning", world.studio.pk, f"/jobs/{job.pk}/")
+    assert (alert.severity, alert.organisation_id, alert.link) == ("warning", world.cast.lumen.pk, f"/jobs/{job.pk}/")
     job_retry(job, actor="alice", clock=world.clock)
     world.ended(job, "failed", message="The disk is full.")
     read(clock=world.clock)
@@ -125,7 +125,7 @@ def test_a_backup_that_nobody_takes_up_becomes_overdue_and_stops_being_so(world:
     world.clock.advance(3600 * 3)
     read(clock=world.clock)
     assert open_keys() == ["vault.overdue"]
-    assert Alert.objects.get().organisation_id == world.studio.pk
+    assert Alert.objects.get().organisation_id == world.cast.lumen.pk
     world.ended(job, "completed")
     world.clock.advance(15)
     read(clock=world.clock)
@@ -191,6 +191,6 @@ def test_what_vendors_can_read_names_no_location_and_no_other_tenant(world: Worl
     world.backup()
     world.clock.advance(3600 * 48)
     read(clock=world.clock)
-    own = Alert.objects.filter(organisation_id=world.studio.pk)
+    own = Alert.objects.filter(organisation_id=world.cast.lumen.pk)
     assert own.count() == 2, "failed and overdue"
     assert not [alert for alert in own if "Shelf" in alert.title + alert.text + alert.what_to_do]

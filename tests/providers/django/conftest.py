@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,21 +11,8 @@ from providers.models import Location
 from providers.services.locations import location_create
 from providers.stores.local import MARKER
 from wedbackup.core.clock import ManualClock
-from wedbackup.core.sealing import create_key_file
 
 CANARY = "canary-7d1f-secret"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def key_file(settings: Any, tmp_path: Path) -> Path:
-    settings.KEY_FILE = tmp_path / "keys" / "wrapping-keys.json"
-    create_key_file(settings.KEY_FILE)
-    return settings.KEY_FILE
 
 
 @pytest.fixture
