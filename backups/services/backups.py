@@ -21,7 +21,7 @@ from backups.services.copies import catch_up_request
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.recording import Recorded, backup_record, backup_record_failure
-from backups.services.vaults import vault_config, vault_master
+from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
 from backups.worker import JobContext, Outcome
@@ -87,7 +87,7 @@ def run_backup(context: JobContext) -> Outcome:
     Raises TooFewCopies when no place took everything (the worker queues the job again, nothing is lost), SourceMissing,
     SourceUnreadable, SealingError and the engine's other errors.
     """
-    vault = Vault.unscoped.select_related("organisation", "wedding", "policy").get(pk=context.job.vault_id)
+    vault = vault_of(context.job)
     sources = list(Source.unscoped.filter(vault=vault))
     if not sources:
         return Outcome(

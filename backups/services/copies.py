@@ -13,6 +13,7 @@ from backups.services.acknowledgement import snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
+from backups.services.vaults import vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
@@ -48,7 +49,7 @@ def run_catch_up(context: JobContext) -> Outcome:
 
     Raises StoreError while its location does not answer (the worker queues the job again).
     """
-    vault = Vault.unscoped.select_related("organisation", "wedding", "policy").get(pk=context.job.vault_id)
+    vault = vault_of(context.job)
     copies = copies_of(vault)
     target = next((copy for copy in copies if copy.pk == context.job.parameters["copy"]), None)
     if target is None:

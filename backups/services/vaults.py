@@ -14,7 +14,7 @@ from backups.engine.crypto import MasterKey
 from backups.engine.errors import EngineError
 from backups.engine.key import FOR_SECRETS
 from backups.engine.repository import Config, new_vault, read_config
-from backups.models import Copy, Organisation, Policy, Source, Vault, Wedding
+from backups.models import Copy, Job, Organisation, Policy, Source, Vault, Wedding
 from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import SealingError, seal, unseal
@@ -77,6 +77,12 @@ def source_add(vault: Vault, path: str, excludes: Sequence[str] = ()) -> Source:
         vault=vault, path=os.path.normpath(path), defaults={"excludes": list(excludes)}
     )
     return source
+
+
+def vault_of(job: Job) -> Vault:
+    """Return the vault that a job works on, with what its services need of it."""
+    assert job.vault_id is not None, "a job of this kind always has a vault"
+    return Vault.unscoped.select_related("organisation", "wedding", "policy").get(pk=job.vault_id)
 
 
 class VaultSealed(EngineError):

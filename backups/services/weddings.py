@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
-from datetime import UTC, date
 
 from django.db import transaction
 
@@ -16,7 +16,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 def wedding_create(
     *,
     couple: str,
-    day: date,
+    date: datetime.date,
     vendors: Sequence[Organisation],
     venue: str = "",
     time_zone: str = "Europe/London",
@@ -27,14 +27,14 @@ def wedding_create(
 ) -> Wedding:
     """Record a wedding and the organisations that work on it.
 
-    day:       the local date at the venue.
+    date:      the local date at the venue.
     time_zone: the venue's, an IANA name.
 
     Raises django.core.exceptions.ValidationError for values that make no sense.
     """
     wedding = Wedding(
         couple=couple,
-        date=day,
+        date=date,
         venue=venue,
         time_zone=time_zone,
         latitude=latitude,
@@ -53,5 +53,5 @@ def wedding_promise(wedding: Wedding | None, *, clock: Clock = SYSTEM_CLOCK) -> 
     """Return how often, how fresh and how fast, now; what belongs to no wedding is archive."""
     now = clock.utcnow()
     if wedding is None:
-        return promise_at(None, UTC, now)
+        return promise_at(None, datetime.UTC, now)
     return promise_at(wedding.date, wedding.zone, now)

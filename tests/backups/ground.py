@@ -1,4 +1,4 @@
-"""The ground that stories about backups stand on: a home of their own, three folder locations, a vault with a source."""
+"""The ground that stories about backups stand on: a home, three folder locations, a vault with a source."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
 from backups.worker import run_next
 from providers.models import Location
+from tests.restic import stock
 from wedbackup.core import audit_guard
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.models import User
-from tests.restic import stock
 
 
 @dataclass
@@ -111,7 +111,7 @@ def make_ground(root: Path, settings: Any) -> Ground:
     policies_create()
     studio = Organisation.unscoped.create(name="Alice Pictures", created_at=SYSTEM_CLOCK.utcnow())
     day = date.today() + timedelta(days=3)
-    wedding = wedding_create(couple="Ada & Grace", day=day, vendors=[studio], venue="The Orangery")
+    wedding = wedding_create(couple="Ada & Grace", date=day, vendors=[studio], venue="The Orangery")
     return Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
 
 

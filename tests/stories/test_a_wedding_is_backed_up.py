@@ -7,16 +7,13 @@ source/media --read once--> engine --+--> Folder one
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from backups.models import Copy, Job, Snapshot, SnapshotCopy
-from backups.services.vaults import vault_secret
+from backups.models import Copy, Snapshot, SnapshotCopy
 from backups.states import CopyState, JobState
 from tests.backups.ground import Ground, contents
-from tests.restic import stock
 
 
 @pytest.mark.stock

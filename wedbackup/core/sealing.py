@@ -8,6 +8,7 @@ data, so that a text moved to another row does not open.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import secrets
@@ -62,6 +63,30 @@ def seal(plain: bytes, *, purpose: str) -> str:
     nonce = os.urandom(_NONCE_BYTES)
     sealed = AESGCM(key).encrypt(nonce, plain, purpose.encode())
     return f"{_VERSION}.{key_id}.{base64.b64encode(nonce + sealed).decode()}"
+
+
+def sign(content: bytes, *, purpose: str) -> str:
+    """Return a signature that only this installation can make: `v1.<key id>.<HMAC-SHA256 in hex>`.
+
+    The signing key is derived from the newest wrapping key, so that it shows nothing of that key.
+    """
+    key_id, key = list(_keys().items())[-1]
+    return f"{_VERSION}.{key_id}.{_mac(key, content, purpose)}"
+
+
+def signature_holds(content: bytes, signature: str, *, purpose: str) -> bool:
+    """Say whether `signature` was made by this installation for exactly this content and purpose."""
+    version, _, rest = signature.partition(".")
+    key_id, _, mac = rest.partition(".")
+    key = _keys().get(key_id)
+    if version != _VERSION or key is None:
+        return False
+    return hmac.compare_digest(mac, _mac(key, content, purpose))
+
+
+def _mac(key: bytes, content: bytes, purpose: str) -> str:
+    signing_key = hmac.digest(key, b"wedbackup signature: " + purpose.encode(), "sha256")
+    return hmac.digest(signing_key, content, "sha256").hex()
 
 
 def unseal(text: str, *, purpose: str) -> bytes:
