@@ -15,7 +15,7 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wedbackup.settings")
 
-TICK_SECONDS = 2.0
+TICK_SECONDS = 2.0  # [s]
 
 app = Celery("wedbackup")
 app.conf.update(

@@ -15,12 +15,12 @@ from celery import shared_task
 from django.db import close_old_connections, connections
 from django.utils.module_loading import import_string
 
+from monitoring.health import SCHEDULER
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
 
 log = logging.getLogger(__name__)
 
-SCHEDULER = "scheduler"
 APART = timedelta(seconds=1)  # ticks that come closer together are one tick: there may be two schedulers
 
 # In this order: what is quick and urgent first, what waits for the network last.

@@ -7,6 +7,7 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        from wedbackup.core import checks  # noqa: F401 - registers itself
         from wedbackup.core.rowsecurity import start_as_platform
 
         connection_created.connect(start_as_platform, dispatch_uid="row security starts as platform")

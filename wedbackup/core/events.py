@@ -36,10 +36,6 @@ class Tag(StrEnum):
     ALERT_RAISED = "alert.raised"
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
     ALERT_RESOLVED = "alert.resolved"
-    SCHEDULER_SILENT = "scheduler.silent"
-    SCHEDULER_RETURNED = "scheduler.returned"
-    WORKERS_SILENT = "workers.silent"
-    WORKERS_RETURNED = "workers.returned"
 
 
 def emit(
