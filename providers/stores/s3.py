@@ -47,6 +47,7 @@ from providers.stores.s3_errors import answer_may_be_lost, map_error
 from providers.stores.s3_upload import (
     MultipartUpload,
     Pace,
+    ask_first_only_with_large_bodies,
     body_of,
     checksum_arguments,
     md5_etag,
@@ -84,7 +85,8 @@ class S3Options:
     path_style: bool = option("Bucket in the path", default=True, text="Off if the server wants it as a host name.")
     ca_file: str = option("CA file", default="", text="PEM file to trust beside the public authorities' list.")
     connect_seconds: float = option("Connecting may take [s]", default=3.0)
-    read_seconds: float = option("Silence may last [s]", default=10.0)
+    # 3 s to connect, 1 s that the SDK waits for "100 Continue" and 8 s of silence: noticed within 12 s at the worst
+    read_seconds: float = option("Silence may last [s]", default=8.0)
     single_put_bytes: int = option("Largest single upload [bytes]", default=64 * MEBIBYTE)
     part_bytes: int = option("Part of a larger upload [bytes]", default=16 * MEBIBYTE)
     list_page: int = option("Objects per page of a listing", default=1000)
@@ -337,4 +339,5 @@ def _make_client(options: S3Options) -> S3Client:
             verify=options.ca_file or None,
             config=config,
         )
+    client.meta.events.register_last("before-call.s3", ask_first_only_with_large_bodies)
     return client

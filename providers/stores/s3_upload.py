@@ -71,8 +71,17 @@ class Body:
 
 
 def body_of(view: memoryview, clock: Clock) -> Any:
-    """Return what to hand to the SDK: small bodies as bytes, which saves the 100-continue round trip."""
+    """Return what to hand to the SDK: a small body as bytes, a large one without a copy."""
     return bytes(view) if len(view) <= SMALL_BYTES else Body(view, Pace(clock))
+
+
+def ask_first_only_with_large_bodies(params: dict[str, Any], **_: Any) -> None:
+    """Handle the SDK's before-call event: a small body goes up at once, without "Expect: 100-continue".
+
+    For a large one the question is worth its round trip: a refusal comes before the body and is heard.
+    """
+    if not isinstance(params.get("body"), Body):
+        params["headers"].pop("Expect", None)
 
 
 def checksum_arguments(profile: Checksum, view: memoryview, sha256: str | None) -> dict[str, Any]:
