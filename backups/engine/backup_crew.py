@@ -144,7 +144,7 @@ class BackupCrew:
         self._claims = SharedClaims.create(self._known)
         setup = self._make_setup(self._claims)
         for number in range(self._count):
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter, nothing of the user's
                 [sys.executable, "-I", "-S", "-c", _BOOT, *map(os.path.abspath, sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -23,6 +23,7 @@ from backups.engine.pack import PackBuilder
 OPEN_DATA_PACKS = 2
 OPEN_TREE_PACKS = 1
 _TINY_BYTES = 64  # zstd's frame costs more than it can save
+_DICE = 256
 
 
 class BlobWriter:
@@ -43,6 +44,7 @@ class BlobWriter:
         self._fan_out = fan_out
         self._report = report
         self._level = level
+        self._dice = bytearray()
         count = OPEN_DATA_PACKS if blob_type is BlobType.DATA else OPEN_TREE_PACKS
         self._open: list[tuple[PackBuilder, mmap.mmap] | None] = [None] * count
 
@@ -73,7 +75,7 @@ class BlobWriter:
             self._send(pack, buffer)
 
     def _add(self, blob_id: bytes, content: bytes | memoryview, plain_length: int) -> None:
-        place = os.urandom(1)[0] % len(self._open) if len(self._open) > 1 else 0
+        place = self._chance() % len(self._open)
         current = self._open[place]
         if current is not None and not current[0].has_room(len(content)):
             self._send(*current)
@@ -86,6 +88,12 @@ class BlobWriter:
         if pack.length >= PACK_TARGET_BYTES:
             self._open[place] = None
             self._send(pack, buffer)
+
+    def _chance(self) -> int:
+        """Return a random byte; drawn in advance, because a system call per blob shows in tiny files."""
+        if not self._dice:
+            self._dice = bytearray(os.urandom(_DICE))
+        return self._dice.pop()
 
     def _send(self, pack: PackBuilder, buffer: mmap.mmap) -> None:
         view = pack.finish()

@@ -19,6 +19,7 @@ from backups.engine.errors import Damaged
 NONCE_BYTES = 16
 TAG_BYTES = 16
 OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES
+SCRATCH_BYTES = 64 * 1024  # of a thread's buffer for checks, at first; it grows to the largest blob
 SLACK_BYTES = 15  # `update_into` wants room for one block less a byte beyond the text
 
 
@@ -79,6 +80,19 @@ class MasterKey:
 
     def open(self, sealed: bytes | bytearray | memoryview) -> memoryview:
         """Return the plain text of `sealed`; raises Damaged when the tag does not fit (or the key is another)."""
+        return self._open(sealed, bytearray(len(sealed)))
+
+    def open_briefly(self, sealed: bytes | bytearray | memoryview) -> memoryview:
+        """Return the plain text like `open`, in a buffer that this thread's next call overwrites.
+
+        For checks that throw the text away: fresh memory for every blob costs as much as decrypting it.
+        """
+        scratch: bytearray | None = getattr(self._local, "scratch", None)
+        if scratch is None or len(scratch) < len(sealed):
+            scratch = self._local.scratch = bytearray(max(len(sealed), SCRATCH_BYTES))
+        return self._open(sealed, scratch)
+
+    def _open(self, sealed: bytes | bytearray | memoryview, plain: bytearray) -> memoryview:
         view = memoryview(sealed)
         if len(view) < OVERHEAD_BYTES:
             raise Damaged(f"sealed text of {len(view)} bytes is shorter than its frame")
@@ -88,7 +102,6 @@ class MasterKey:
             Poly1305.verify_tag(self.mac_r + ecb.update(nonce), cipher_text, tag)
         except InvalidSignature as exc:
             raise Damaged("authentication failed: the bytes were changed or the key is another one") from exc
-        plain = bytearray(len(cipher_text) + SLACK_BYTES)
         ctr.reset_nonce(nonce)
         length = ctr.update_into(cipher_text, plain)
         return memoryview(plain)[:length]

@@ -6,23 +6,23 @@ import os
 import re
 from collections.abc import Sequence
 
-_TOKENS = re.compile(r"\*\*/?|\*|\?|\[!?[^\]]+\]|[^*?\[]+|\[")
+_PIECES = re.compile(r"\*\*/?|\*|\?|\[!?[^\]]+\]|[^*?\[]+|\[")
 
 
 def _translate(pattern: str) -> str:
     parts = []
-    for token in _TOKENS.findall(pattern):
-        if token.startswith("**"):
-            parts.append("(?:.*/)?" if token.endswith("/") else ".*")
-        elif token == "*":
+    for piece in _PIECES.findall(pattern):
+        if piece.startswith("**"):
+            parts.append("(?:.*/)?" if piece.endswith("/") else ".*")
+        elif piece == "*":
             parts.append("[^/]*")
-        elif token == "?":
+        elif piece == "?":
             parts.append("[^/]")
-        elif len(token) > 1 and token[0] == "[":
-            inside = token[1:-1].replace("\\", "\\\\")
+        elif len(piece) > 1 and piece[0] == "[":
+            inside = piece[1:-1].replace("\\", "\\\\")
             parts.append(f"[{'^' + inside[1:] if inside[0] == '!' else inside}]")
         else:
-            parts.append(re.escape(token))
+            parts.append(re.escape(piece))
     return "".join(parts)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from backups.engine.compression import decompress
 from backups.engine.crypto import OVERHEAD_BYTES, SLACK_BYTES, MasterKey
@@ -24,8 +24,7 @@ _COMPRESSED = 2
 HEADER_BYTES_MAX = 16 * 1024**2 + 4  # restic refuses a longer header
 
 
-@dataclass(frozen=True, slots=True)
-class PackedBlob:
+class PackedBlob(NamedTuple):
     """Where one blob lies in a pack.
 
     offset, length: stored place [bytes].   plain_length: 0 when stored uncompressed [bytes].
@@ -117,15 +116,19 @@ class PackBuilder:
 
 def open_blob(key: MasterKey, stored: bytes | memoryview, plain_length: int, blob_id: bytes) -> bytes | memoryview:
     """Return the plain text of one stored blob; raises Damaged unless its SHA-256 is `blob_id`."""
-    plain: bytes | memoryview = key.open(stored)
-    if plain_length:
-        plain = decompress(plain, plain_length)
-    if sha256(plain).digest() != blob_id:
+    return _checked(key.open(stored), plain_length, blob_id)
+
+
+def check_blob(key: MasterKey, stored: bytes | memoryview, plain_length: int, blob_id: bytes) -> None:
+    """Raise Damaged unless the SHA-256 of the stored blob's plain text is `blob_id`."""
+    _checked(key.open_briefly(stored), plain_length, blob_id)
+
+
+def _checked(plain: memoryview, plain_length: int, blob_id: bytes) -> bytes | memoryview:
+    content = decompress(plain, plain_length) if plain_length else plain
+    if sha256(content).digest() != blob_id:
         raise Damaged(f"blob {blob_id.hex()[:12]} has another content than its name says")
-    return plain
-
-
-check_blob = open_blob
+    return content
 
 
 def header_length(tail: bytes) -> int:

@@ -12,6 +12,7 @@ import grp
 import os
 import pwd
 import stat
+from binascii import b2a_hex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,6 @@ _TYPES: tuple[tuple[int, str, int], ...] = (
 )
 
 
-@functools.lru_cache(maxsize=256)
 def _go_mode(mode: int) -> int:
     result = mode & 0o777
     for unix_bit, go_bit in _SPECIAL_BITS:
@@ -54,6 +54,14 @@ def unix_permissions(go_mode: int) -> int:
         if go_mode & go_bit:
             result |= unix_bit
     return result
+
+
+_EMPTY = b'"content":[]'
+
+
+@functools.lru_cache(maxsize=256)
+def _kind(mode: int) -> bytes:
+    return b'"type":"%b","mode":%d' % (node_type(mode).encode(), _go_mode(mode))
 
 
 def node_type(mode: int) -> str:
@@ -97,17 +105,16 @@ def encode_node(
     mode = status.st_mode
     mtime = format_time(status.st_mtime_ns).encode()
     parts = [
-        b'{"name":%b,"type":"%b","mode":%d,"mtime":"%b","atime":"%b","ctime":"%b",'
+        b'{"name":%b,%b,"mtime":"%b","atime":"%b","ctime":"%b",%b"inode":%d,'
         % (
             json_name(name),
-            node_type(mode).encode(),
-            _go_mode(mode),
+            _kind(mode),
             mtime,
             mtime,  # as restic does: the true access time would make every tree differ from its parent's
             format_time(status.st_ctime_ns).encode(),
+            _owner(status.st_uid, status.st_gid),
+            status.st_ino,
         ),
-        _owner(status.st_uid, status.st_gid),
-        b'"inode":%d,' % status.st_ino,
     ]
     is_file = stat.S_ISREG(mode)
     if status.st_nlink > 1 and is_file:
@@ -128,7 +135,7 @@ def encode_node(
     if content is None:
         parts.append(b'"content":null')
     else:
-        parts.append(b'"content":[%b]' % b",".join([b'"%b"' % blob.hex().encode() for blob in content]))
+        parts.append(b'"content":["%b"]' % b'","'.join([b2a_hex(blob) for blob in content]) if content else _EMPTY)
     if subtree is not None:
         parts.append(b',"subtree":"%b"' % subtree.hex().encode())
     parts.append(b"}")
