@@ -12,10 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from backups.services.verdicts import overview_verdict
+from backups.models import Wedding
+from backups.services.verdicts import overview_verdict, wedding_verdicts
 from backups.views.picture import summary
 from backups.views.reads import job_lines, unfinished_jobs
-from monitoring.calendar import month_of
+from monitoring.calendar import month_of, worries
 from monitoring.health import health
 from monitoring.models import Alert
 from monitoring.services.alerts import alert_acknowledge, alerts_visible_to
@@ -36,13 +37,16 @@ def overview(request: HttpRequest) -> HttpResponse:
     now, user = clock.SYSTEM_CLOCK.utcnow(), request.user
     jobs = unfinished_jobs(user)
     alerts = _panel(user)
-    verdict = overview_verdict(user, alerts=alerts["needing"])
+    weddings = list(Wedding.objects.visible_to(user))
+    verdicts = wedding_verdicts(weddings, user)
+    day = _asked_day(request) or now.date()
     context = alerts | {
         "today": now,
-        "verdict": verdict,
+        "verdict": overview_verdict(user, alerts=alerts["needing"], verdicts=verdicts),
+        "worries": worries(weddings, verdicts, user),
         "running": job_lines(jobs, user, now),
         "running_summary": summary(jobs),
-        "month": month_of(user, _asked_day(request) or now.date(), today=now.date()),
+        "month": month_of([(wedding, verdicts[wedding.pk]) for wedding in weddings], day, today=now.date()),
     }
     if user.sees_everything:  # type: ignore[union-attr]
         cards = location_cards(Location.objects.all(), now=now)

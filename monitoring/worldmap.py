@@ -16,7 +16,7 @@ from providers.reads import LocationCard
 WIDTH = 720.0
 _TOP_SHOWN, _BOTTOM_SHOWN = 76.0, -56.0  # degrees; nobody keeps copies beyond
 HEIGHT = WIDTH * (_TOP_SHOWN - _BOTTOM_SHOWN) / 360
-_NEAR = 16.0  # spots closer than this share one label [SVG units]
+_NEAR = 60.0  # spots closer than this share one label [SVG units]
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,31 @@ def world_map(cards: Sequence[LocationCard]) -> WorldMap:
     """Return the map of `cards`; those without coordinates are counted in `missing`."""
     placed = [card for card in cards if card.location.latitude is not None and card.location.longitude is not None]
     points = [_project(card.location.latitude or 0, card.location.longitude or 0) for card in placed]
+    groups = _groups(points)
     spots: list[Spot] = []
     for index, (card, (x, y)) in enumerate(zip(placed, points, strict=True)):
-        near = [other for other, point in enumerate(points) if _distance((x, y), point) < _NEAR]
-        label = _label([placed[other] for other in near]) if near[0] == index else ""
+        group = next(group for group in groups if index in group)
+        label = _label([placed[other] for other in group]) if _easternmost(group, points) == index else ""
         right = x < WIDTH * 0.72
         spots.append(Spot(x, y, card.health.tone, label, "start" if right else "end", x + 11 if right else x - 11))
     return WorldMap(land_path(), spots, _links(points), len(cards) - len(placed))
+
+
+def _groups(points: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """Return the spots by number in groups of neighbours; a group has one label."""
+    groups: list[list[int]] = []
+    for index, point in enumerate(points):
+        near = next((group for group in groups if _distance(points[group[0]], point) < _NEAR), None)
+        if near is None:
+            groups.append([index])
+        else:
+            near.append(index)
+    return groups
+
+
+def _easternmost(group: Sequence[int], points: Sequence[tuple[float, float]]) -> int:
+    """Return the spot that carries the group's label: beside it nothing is in the way."""
+    return max(group, key=lambda index: points[index][0])
 
 
 def _label(cards: Sequence[LocationCard]) -> str:
@@ -82,7 +100,9 @@ def _label(cards: Sequence[LocationCard]) -> str:
         state = "" if cards[0].health.tone == "safe" else f", {cards[0].health.words}"
         return f"{cards[0].location.city or cards[0].location.name}{state}"
     ill = sum(card.health.tone in {"attention", "danger"} for card in cards)
-    return f"{len(cards)} in {cards[0].location.city or 'one place'}" + (f", {ill} ill" if ill else "")
+    cities = list(dict.fromkeys(card.location.city or card.location.name for card in cards))
+    names = ", ".join(cities) if len(cities) <= 3 else f"{len(cards)} here"
+    return f"{names}: {ill} not well" if ill else names
 
 
 def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -94,7 +114,7 @@ def _links(points: Sequence[tuple[float, float]]) -> list[str]:
     if not points:
         return []
     x0, y0 = points[0]
-    far = [point for point in points[1:] if _distance(points[0], point) > 3 * _NEAR]
+    far = [point for point in points[1:] if _distance(points[0], point) > _NEAR]
     return [
         f"M{x0:.1f} {y0:.1f}Q{(x0 + x) / 2:.1f} {min(y0, y) - abs(x - x0) * 0.18:.1f} {x:.1f} {y:.1f}" for x, y in far
     ]

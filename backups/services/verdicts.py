@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +58,16 @@ def vault_verdict(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Verdict:
     return _of_vault(_with_facts(Vault.unscoped.filter(pk=vault.pk)).get(), clock)
 
 
-def overview_verdict(user: Any, *, alerts: int = 0, clock: Clock = SYSTEM_CLOCK) -> Verdict:
+def overview_verdict(
+    user: Any, *, alerts: int = 0, verdicts: Mapping[Any, Verdict] | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Verdict:
     """Judge everything that `user` may see.
 
-    alerts: how many open alerts wait for this person; counted by the caller, because monitoring is above backups.
+    alerts:   how many open alerts wait for this person; counted by the caller, because monitoring is above backups.
+    verdicts: of all weddings that `user` may see, for a caller that has them already.
     """
-    verdicts = wedding_verdicts(Wedding.objects.visible_to(user), user, clock=clock)
+    if verdicts is None:
+        verdicts = wedding_verdicts(Wedding.objects.visible_to(user), user, clock=clock)
     sentence = _overview_sentence(list(verdicts.values()))
     if alerts:
         sentence += " 1 alert needs you." if alerts == 1 else f" {alerts} alerts need you."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 
 from django.contrib import messages
@@ -13,10 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from backups.models import Job
 from backups.services.jobs import JobRefused, job_cancel, job_retry
-from backups.services.weddings import wedding_promise
 from backups.states import JobState
 from backups.views.picture import summary
-from backups.views.reads import job_line, job_lines, jobs_of, move_lines, unfinished_jobs
+from backups.views.reads import job_line, job_lines, jobs_of, move_lines, recovery_proof, unfinished_jobs
 from wedbackup.core import clock
 from wedbackup.core.access import fetch, person
 from wedbackup.core.htmx import render_page
@@ -54,10 +52,7 @@ def job_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         "job": job,
         "line": job_line(job, request.user, clock.SYSTEM_CLOCK.utcnow()),
         "moves": move_lines(job),
-        "promise": wedding_promise(job.wedding),
-        "is_recovery": job.kind == Job.Kind.RECOVERY,
-        "proof_whole": bool(job.result.get("files")) and job.result.get("equal") == job.result["files"],
-        "zip_name": os.path.basename(job.result.get("zip") or ""),
+        "proof": recovery_proof(job) if job.kind == Job.Kind.RECOVERY else None,
         "may_cancel": not job.ended and not job.cancel_requested,
         "may_retry": job.state in {JobState.FAILED, JobState.CANCELLED},
     }

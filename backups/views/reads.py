@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from django.db.models import Q
 
 from backups.models import Copy, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
+from backups.services.verdicts import Verdict
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.views.picture import ICONS, TONES, job_picture, place_names, rate_since_start
 
@@ -34,6 +36,20 @@ MOVES_IN_WORDS: dict[tuple[str, JobState], str] = {
     (JobState.FAILED, JobState.QUEUED): "Asked for again",
     (JobState.CANCELLED, JobState.QUEUED): "Asked for again",
 }
+
+
+# Reasons name locations and paths of the platform: a vendor reads how it stands, not why.
+TOLD_VENDORS = {
+    "safe": "Safe: every copy is confirmed and fresh.",
+    "attention": "Not all copies are fresh and complete. The platform's people know.",
+    "danger": "Your files are not safely copied. The platform's people know; keep your own originals.",
+    "empty": "Nothing is backed up yet. Keep your own originals.",
+}
+
+
+def told_to(user: Any, verdict: Verdict) -> Verdict:
+    """Return `verdict` in the words that `user` may read."""
+    return verdict if user.sees_everything else Verdict(verdict.level, TOLD_VENDORS[verdict.level])
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,40 @@ def move_lines(job: Job) -> list[MoveLine]:
 def _move_line(move: JobMove) -> MoveLine:
     words = MOVES_IN_WORDS.get((move.old_state, JobState(move.new_state)), JobState(move.new_state).label.capitalize())
     return MoveLine(words, TONES[JobState(move.new_state)], move.actor, move.reason, move.at)
+
+
+@dataclass(frozen=True)
+class ProofView:
+    """What a recovery promised and what it proved; files and misses are None as long as it runs."""
+
+    promised_seconds: float
+    priority_seconds: float | None
+    total: int | None
+    equal: int
+    misses: list[tuple[str, str]]
+    zip_name: str
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.total) and self.equal == self.total
+
+    @property
+    def is_kept(self) -> bool:
+        return self.priority_seconds is not None and self.priority_seconds <= self.promised_seconds
+
+
+def recovery_proof(job: Job) -> ProofView:
+    """Return the promise and the proof of a recovery."""
+    result = job.result
+    has_proof = "files" in result
+    return ProofView(
+        promised_seconds=job.parameters.get("first_seconds", 0),
+        priority_seconds=result.get("priority_seconds"),
+        total=result["files"] + result.get("miss_count", 0) if has_proof else None,
+        equal=result.get("equal", 0),
+        misses=[(path, reason) for path, reason in result.get("misses", [])],
+        zip_name=os.path.basename(result.get("zip") or ""),
+    )
 
 
 def jobs_of(user: Any) -> Any:

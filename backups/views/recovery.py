@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from backups.models import Job, Organisation, Vault, Wedding
-
-# recovery import pending
+from backups.services.recoveries import recovery_request
 from backups.services.verdicts import wedding_verdicts
 from backups.services.weddings import wedding_promise
 from backups.views.forms import RecoveryForm
@@ -51,15 +51,17 @@ def wedding_recover(request: HttpRequest, wedding_id: uuid.UUID) -> HttpResponse
     organisations = Organisation.objects.visible_to(request.user).filter(vaults__wedding=wedding).distinct()
     form = RecoveryForm(request.POST or None, organisations=organisations)
     if request.method == "POST" and form.is_valid():
-        from backups.services.recoveries import recovery_request
-
-        job = recovery_request(
-            wedding=wedding,
-            organisation=form.cleaned_data["organisation"],
-            user=person(request),
-            as_zip=form.cleaned_data["form_of_result"] == "zip",
-        )
-        return redirect("job", job.pk)
+        try:
+            job = recovery_request(
+                wedding=wedding,
+                organisation=form.cleaned_data["organisation"],
+                user=person(request),
+                as_zip=form.cleaned_data["form_of_result"] == "zip",
+            )
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            return redirect("job", job.pk)
     vaults = Vault.objects.visible_to(request.user).filter(wedding=wedding).select_related("organisation", "policy")
     views = vault_views(list(vaults), request.user)
     context = {

@@ -16,7 +16,7 @@ from backups.services.backups import backup_request, in_class_order
 from backups.services.verdicts import wedding_verdict, wedding_verdicts
 from backups.services.weddings import wedding_create
 from backups.views.forms import WeddingForm
-from backups.views.reads import find_weddings, job_lines, jobs_of, vault_views
+from backups.views.reads import find_weddings, job_lines, jobs_of, told_to, vault_views
 from wedbackup.core import clock
 from wedbackup.core.access import fetch, platform_only
 from wedbackup.core.htmx import render_page
@@ -33,7 +33,7 @@ def wedding_list(request: HttpRequest) -> HttpResponse:
     found = find_weddings(request.user, words=words, when=when, today=today)
     page = Paginator(found, WEDDINGS_PER_PAGE).get_page(request.GET.get("page"))
     verdicts = wedding_verdicts(list(page.object_list), request.user)
-    rows = [(wedding, verdicts[wedding.pk]) for wedding in page.object_list]
+    rows = [(wedding, told_to(request.user, verdicts[wedding.pk])) for wedding in page.object_list]
     context = {"rows": rows, "page": page, "q": words, "when": when}
     return render_page(request, "backups/weddings.html", "backups/fragments/_weddings.html", context)
 
@@ -54,7 +54,7 @@ def wedding_context(wedding: Wedding, user: Any) -> dict[str, Any]:
     lines = job_lines(recent, user, clock.SYSTEM_CLOCK.utcnow())
     return {
         "wedding": wedding,
-        "verdict": wedding_verdict(wedding, user),
+        "verdict": told_to(user, wedding_verdict(wedding, user)),
         "vaults": vault_views(list(own.order_by("organisation__name", in_class_order())), user),
         "running": [line for line in lines if not line.job.ended],
         "history": [line for line in lines if line.job.ended],
@@ -67,8 +67,7 @@ def wedding_new(request: HttpRequest) -> HttpResponse:
     """Enter a wedding."""
     form = WeddingForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        answers = dict(form.cleaned_data)
-        wedding = wedding_create(day=answers.pop("date"), **answers)
+        wedding = wedding_create(**form.cleaned_data)
         messages.success(request, f"{wedding.couple} is entered. Now add a vault, so that something is backed up.")
         return redirect("wedding", wedding.pk)
     return render(

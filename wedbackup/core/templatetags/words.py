@@ -85,7 +85,8 @@ def ago(at: datetime | None) -> SafeString | str:
     if at is None:
         return "never"
     words = ago_words(at, clock.SYSTEM_CLOCK.utcnow())
-    return format_html('<time datetime="{}" title="{:%d %B %Y, %H:%M:%S} UTC">{}</time>', at.isoformat(), at, words)
+    exact = f"{at:%d %B %Y, %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
 def days_words(day: date, today: date) -> str:
