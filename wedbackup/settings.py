@@ -46,7 +46,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "wedbackup.core.adminconfig.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -97,6 +97,7 @@ TEMPLATES = [
 def database(url: str) -> dict[str, object]:
     """Return Django's database settings for `postgres://user:password@host:port/name`, or SQLite for ""."""
     if not url:
+        HOME.mkdir(mode=0o700, parents=True, exist_ok=True)  # the first command of a fresh installation needs it
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": HOME / "wedbackup.sqlite3",
