@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from backups.states import CopyState
 from backups.worker import JobContext
 from providers.services.locations import RECOVERY
 from providers.stores.base import StoreError
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 FIRST_SET = frozenset({Vault.ProtectionClass.DOCUMENTS, Vault.ProtectionClass.GUESTS, Vault.ProtectionClass.BUSINESS})
 DOCUMENTS_FIRST, THEN_MEDIA = "documents first", "photos and video"
@@ -94,12 +96,8 @@ class RecoveryRun:
 
     def _recover(self, vault: Vault, snapshot: Snapshot) -> None:
         self._note_choice(vault, snapshot)
-        copies = healthiest_first(copies_of(vault))
-        with copies_open(copies, purpose=RECOVERY, clock=self._context.clock) as opened:
-            try:
-                reader = _reader(vault, opened)
-                stored = _find(reader, snapshot)
-                reader.load_index()
+        try:
+            with open_for_recovery(snapshot, clock=self._context.clock) as (reader, stored):
                 for base, folder in _folders_of(vault, stored):
                     result = restore(
                         reader,
@@ -111,10 +109,10 @@ class RecoveryRun:
                         cancel=self._context.cancel,
                     )
                     self._take(folder, result)
-            except (Cancelled, NoSpace):
-                raise
-            except (EngineError, StoreError) as exc:
-                self._miss(vault, str(exc))
+        except (Cancelled, NoSpace):
+            raise
+        except (EngineError, StoreError) as exc:
+            self._miss(vault, str(exc))
         self._before.files_done += snapshot.file_count
         self._before.bytes_done += snapshot.source_bytes
 
@@ -179,6 +177,22 @@ def healthiest_first(copies: Sequence[Copy]) -> list[Copy]:
         return (copy.state != CopyState.CURRENT, location.breaker != location.Breaker.CLOSED, latency)
 
     return sorted(copies, key=rank)
+
+
+@contextlib.contextmanager
+def open_for_recovery(
+    snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK
+) -> Iterator[tuple[VaultReader, VaultSnapshot]]:
+    """Open the copies of a snapshot's vault, the healthiest first, with their index, and find the snapshot in them.
+
+    Raises VaultSealed, StoreError, or another EngineError when no copy can be opened or none has the snapshot.
+    """
+    vault = snapshot.vault
+    with copies_open(healthiest_first(copies_of(vault)), purpose=RECOVERY, clock=clock) as opened:
+        reader = _reader(vault, opened)
+        stored = _find(reader, snapshot)
+        reader.load_index()
+        yield reader, stored
 
 
 def _reader(vault: Vault, opened: OpenCopies) -> VaultReader:

@@ -1,0 +1,161 @@
+"""The recovery kit: what a person needs to get everything back with the stock `restic` program alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from backups.models import Copy, Snapshot, Vault
+from backups.services.opening import copies_of
+from backups.services.vaults import vault_secret
+from providers.models import Location
+from wedbackup.core.audit import AuditTag, record
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import User
+
+WARNING = (
+    "SECRET. Whoever has this page can read everything in this vault. Print it, keep it where you keep your contracts, "
+    "and delete the file."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KitPlace:
+    """One place to restore from.
+
+    repository: as stock restic takes it after -r, "" where restic cannot go there itself.
+    needs:      what else is needed there, in a sentence, "" for nothing.
+    """
+
+    name: str
+    repository: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """One vault's part. Its repr shows no password."""
+
+    title: str
+    vault_id: str
+    password: _Secret
+    places: tuple[KitPlace, ...]
+    newest: str
+
+
+class _Secret(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+def kit_make(vaults: Sequence[Vault], *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> list[Kit]:
+    """Return the recovery kits of `vaults`; each showing is written to the audit trail first. Raises VaultSealed."""
+    kits = []
+    for vault in vaults:
+        record(
+            AuditTag.RECOVERY_KIT_SHOWN,
+            actor=actor,
+            subject_type="vault",
+            subject_id=vault.pk,
+            organisation_id=vault.organisation_id,
+            detail={"vault": str(vault)},
+            clock=clock,
+        )
+        kits.append(_kit(vault))
+    return kits
+
+
+def _kit(vault: Vault) -> Kit:
+    newest = Snapshot.unscoped.filter(vault=vault, acknowledged_at__isnull=False).first()
+    return Kit(
+        title=str(vault),
+        vault_id=str(vault.pk),
+        password=_Secret(vault_secret(vault).decode()),
+        places=tuple(_place(vault, copy) for copy in copies_of(vault)),
+        newest=f"{newest.restic_id[:8]} of {newest.taken_at:%d %B %Y, %H:%M} UTC" if newest else "none yet",
+    )
+
+
+def _place(vault: Vault, copy: Copy) -> KitPlace:
+    location = copy.location
+    address = _ADDRESSES.get(location.kind)
+    repository, needs = address(location, vault.prefix.rstrip("/")) if address else ("", _DOWNLOAD)
+    return KitPlace(location.name, repository, needs)
+
+
+def _folder_address(location: Location, vault: str) -> tuple[str, str]:
+    parts = (location.options["root"], location.options.get("prefix", ""), vault)
+    path = "/".join(str(part).strip("/") if place else str(part) for place, part in enumerate(parts) if part)
+    return path, f"The disk or share of {location.place or 'this folder'} has to be mounted."
+
+
+def _s3_address(location: Location, vault: str) -> tuple[str, str]:
+    options: dict[str, Any] = location.options
+    endpoint = options.get("endpoint_url") or f"https://s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
+    path = "/".join(str(part).strip("/") for part in (options["bucket"], options.get("prefix", ""), vault) if part)
+    return (
+        f"s3:{endpoint.rstrip('/')}/{path}",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read the bucket.",
+    )
+
+
+_ADDRESSES = {"local": _folder_address, "s3": _s3_address}
+_DOWNLOAD = "restic cannot read there itself: download the vault's folder, then use the downloaded folder after -r."
+
+
+def kit_text(kits: Sequence[Kit]) -> str:
+    """Return the kits as text to print."""
+    parts = [f"RECOVERY KIT\n\n{WARNING}\n\n{_HOW}"]
+    for kit in kits:
+        lines = [
+            f"=== {kit.title} ===",
+            f"Vault:            {kit.vault_id}",
+            f"Newest snapshot:  {kit.newest}",
+            f"Password:         {kit.password!s}",
+            "",
+        ]
+        for place in kit.places:
+            lines += [f"From {place.name}: {place.needs}", *_commands(kit, place), ""]
+        parts.append("\n".join(lines))
+    return "\n".join(parts)
+
+
+def kit_html(kits: Sequence[Kit]) -> str:
+    """Return the kits as one printable page without scripts or anything from elsewhere."""
+    body = [f"<h1>Recovery kit</h1><p><strong>{escape(WARNING)}</strong></p><pre>{escape(_HOW)}</pre>"]
+    for kit in kits:
+        body.append(
+            f"<h2>{escape(kit.title)}</h2><p>Vault {escape(kit.vault_id)}. Newest snapshot: {escape(kit.newest)}.</p>"
+            f"<p>Password: <code>{escape(str(kit.password))}</code></p>"
+        )
+        for place in kit.places:
+            commands = escape("\n".join(_commands(kit, place)))
+            body.append(f"<h3>{escape(place.name)}</h3><p>{escape(place.needs)}</p><pre>{commands}</pre>")
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Recovery kit</title>{"".join(body)}</html>\n'
+
+
+_HOW = """\
+1. Install restic 0.14 or newer: https://restic.net, or on Debian: apt install restic
+2. Take any one place below that you can reach; each holds everything.
+3. Type its commands. The first shows what is there, the second checks every byte, the third brings all files back
+   into the folder `recovered`.
+"""
+
+
+def _commands(kit: Kit, place: KitPlace) -> list[str]:
+    repository = place.repository or "DOWNLOADED-FOLDER"
+    return [
+        f"  export RESTIC_PASSWORD={kit.password!s}",
+        f"  export RESTIC_REPOSITORY='{_quoted(repository)}'",
+        "  restic snapshots",
+        "  restic check --read-data",
+        "  restic restore latest --target recovered",
+    ]
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "'\\''")
