@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from backups.engine.errors import Damaged, EngineError
@@ -83,6 +84,27 @@ def _sift(nodes: list[Node]) -> tuple[list[Node], list[tuple[bytes, str]]]:
         else:
             honest[node.name] = node
     return list(honest.values()), refused
+
+
+def open_once(reader: VaultReader, roots: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, Opened]]:
+    """Yield (tree id, folder) for every tree below `roots` once, however many snapshots and folders share it.
+
+    roots: path to show for each root tree. Entries that no honest writer makes are yielded as refused.
+    """
+    seen: set[bytes] = set()
+    waiting = dict(roots)
+    while waiting:
+        batch = {tree: waiting.pop(tree) for tree in list(itertools.islice(waiting, FOLDERS_AT_ONCE))}
+        seen |= batch.keys()
+        for tree, found in reader.load_trees(batch):
+            if isinstance(found, EngineError):
+                yield tree, Opened(batch[tree], found, [])
+                continue
+            nodes, refused = _sift(found)
+            yield tree, Opened(batch[tree], nodes, refused)
+            for node in found:
+                if node.subtree is not None and node.subtree not in seen:
+                    waiting.setdefault(node.subtree, join(batch[tree], node.name))
 
 
 def walk_tree(reader: VaultReader, tree_id: bytes) -> Iterator[tuple[bytes, Node]]:

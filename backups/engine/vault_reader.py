@@ -81,7 +81,7 @@ class VaultReader:
 
     def snapshots(self) -> list[Snapshot]:
         """Return all readable snapshots, oldest first. List them before loading the index, as readers must."""
-        found = [decode_snapshot(file_id, document) for file_id, document in self._documents(FileKind.SNAPSHOTS)]
+        found = [decode_snapshot(file_id, document) for file_id, document in self.documents(FileKind.SNAPSHOTS)]
         return sorted(found, key=lambda snapshot: snapshot.time)
 
     def load_index(self) -> Index:
@@ -91,7 +91,7 @@ class VaultReader:
         """
         index = Index()
         alternatives: dict[tuple[BlobType, bytes], list[Entry]] = {}
-        for _, document in self._documents(FileKind.INDEX):
+        for _, document in self.documents(FileKind.INDEX):
             for record in decode_records(document):
                 known = index.entries(record.blob_type)
                 for blob in record.blobs:
@@ -174,8 +174,11 @@ class VaultReader:
                 return plain
         return None
 
-    def _documents(self, kind: FileKind) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (id, JSON object) of every file of a kind that any copy has; raises StoreError if none answers."""
+    def documents(self, kind: FileKind) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield (id, JSON object) of every index or snapshot file that any copy has whole.
+
+        Raises StoreError if no copy answers.
+        """
         holders: dict[str, list[str]] = {}
         failures: list[StoreError] = []
         for label in tuple(self._order):
