@@ -7,11 +7,14 @@ is something to draw, because a backup of an unchanged folder is over before it 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from django.db import connection
+
 from backups.models import Copy, Job
-from backups.states import JOB_ENDED, JobState
+from backups.states import JOB_ENDED, JOB_UNFINISHED, JobState
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size
 
@@ -56,8 +59,54 @@ def watch(
             wait(POLL_SECONDS)
     finally:
         if drawing is not None:
-            drawing.show(_fresh(jobs))
+            drawing.show(_fresh(jobs))  # the last state stays on the screen
             drawing.close()
+
+
+class _Stopped(Exception):
+    """The follower was told to end."""
+
+
+class Follower:
+    """Draws the work under way from a thread of a server, until it is done or the server stops.
+
+    on_done: is told at the end whether there was anything to follow; not called when stopped.
+    """
+
+    def __init__(self, out: TextIO, on_done: Callable[[bool], None]) -> None:
+        self._out = out
+        self._on_done = on_done
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="follower")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the drawing, so that the terminal is as it was."""
+        self._stop.set()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1.0)
+
+    def _follow(self) -> None:
+        try:
+            jobs = unfinished_jobs()
+            for job in watch(jobs, out=self._out, wait=self._wait):
+                self._out.write(f"{sentence(job)}\n")
+            self._on_done(bool(jobs))
+        except _Stopped:
+            pass
+        finally:
+            connection.close()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Stopped
+
+
+def unfinished_jobs() -> list[Job]:
+    """Return what waits or runs, the most urgent first."""
+    return list(Job.unscoped.filter(state__in=JOB_UNFINISHED).order_by("priority", "created_at"))
 
 
 def sentence(job: Job) -> str:

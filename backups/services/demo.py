@@ -21,7 +21,7 @@ from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
 
-SEED = 1  # a wedding in the time zone of London
+SEED = 9  # a wedding in the time zone of London
 STUDIO = "Lumen & Lace"
 LOGINS = "demo-logins.txt"
 _SATURDAY = 5

@@ -15,6 +15,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import create_key_file
 
 DEFAULT_FOLDERS = ("one", "two", "three")
+FIRST_LOGIN = "first-login.txt"
 EMBEDDED = "Embedded"
 
 # name: (copies, failure domains, minutes between backups). Folders on one disk are one failure domain: the embedded
@@ -51,9 +52,9 @@ def folders_create(*, clock: Clock = SYSTEM_CLOCK) -> list[Location]:
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [
         location_create(
-            name=f"Folder {name}", kind="local", options={"root": str(base / name)}, actor="setup", clock=clock
+            name=f"Folder {place}", kind="local", options={"root": str(base / folder)}, actor="setup", clock=clock
         )
-        for name in DEFAULT_FOLDERS
+        for place, folder in enumerate(DEFAULT_FOLDERS, start=1)
     ]
 
 

@@ -21,6 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--small", action="store_true", help="a few files only")
+        parser.add_argument("--no-logins", action="store_true", help="do not print the log-ins, they are in a file too")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if demo_exists():
@@ -37,12 +38,14 @@ class Command(BaseCommand):
             raise CommandError(f"The demo's files cannot be written ({exc.strerror}). Is the disk full?") from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped. Run it again: it begins where it makes sense.") from exc
-        self._tell(demo)
+        self._tell(demo, with_logins=not options["no_logins"])
 
-    def _tell(self, demo: Demo) -> None:
+    def _tell(self, demo: Demo, *, with_logins: bool) -> None:
         wedding = demo.wedding
         self.stdout.write(f"{wedding}, {wedding.date:%d %B %Y}, {wedding.venue}")
         self.stdout.write(f"{number(demo.files)} files, {size(demo.size_bytes)}; {len(demo.jobs)} backups are queued.")
+        if not with_logins:
+            return
         self.stdout.write("Log-ins (shown once, also in the file below):")
         for username, password in demo.logins:
             self.stdout.write(f"  {username:8}{password}")

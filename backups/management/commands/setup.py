@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from backups.services.installation import folders_create, keys_create, policies_create, write_private
+from backups.services.installation import FIRST_LOGIN, folders_create, keys_create, policies_create, write_private
 from backups.services.people import person_create
 from providers.stores.base import StoreError
 from wedbackup.core.models import User
@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def _make_admin(self) -> None:
         _, password = person_create(username="admin", role=User.Role.ADMIN)
-        path = settings.HOME / "first-login.txt"
+        path = settings.HOME / FIRST_LOGIN
         path.unlink(missing_ok=True)
         write_private(path, f"admin {password}\n")
         self.stdout.write(f"Sign in as admin with the password {password} (also in {path}); change it, then delete it.")

@@ -6,9 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from backups.models import Job
-from backups.states import JOB_UNFINISHED
-from backups.terminal import sentence, watch
+from backups.terminal import sentence, unfinished_jobs, watch
 
 
 class Command(BaseCommand):
@@ -16,7 +14,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        jobs = list(Job.unscoped.filter(state__in=JOB_UNFINISHED).order_by("priority", "created_at"))
+        jobs = unfinished_jobs()
         if not jobs:
             self.stdout.write("Nothing is waiting or running.")
             return
