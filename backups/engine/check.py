@@ -139,7 +139,6 @@ class _Check:
         self._result = CheckResult()
         self._progress = Progress(step="structure")
         self._packs: dict[str, dict[int, tuple[BlobType, PackedBlob]]] = {}  # pack -> offset -> blob
-        self._bad_packs: set[str] = set()
         self._index = Index()
         self._guard = threading.Lock()
 
@@ -233,10 +232,8 @@ class _Check:
             name = file_name(FileKind.DATA, pack_id)
             expected = pack_bytes(blob for _, blob in blobs.values())
             if pack_id not in listed:
-                self._bad_packs.add(pack_id)
                 self._find(Kind.PACK_MISSING, name, f"the index counts on its {len(blobs)} blobs")
             elif listed[pack_id] != expected:
-                self._bad_packs.add(pack_id)
                 self._find(Kind.PACK_SIZE, name, f"{listed[pack_id]} bytes instead of {expected}")
         for pack_id in listed.keys() - self._packs.keys():
             self._find(Kind.PACK_UNINDEXED, file_name(FileKind.DATA, pack_id), f"{listed[pack_id]} bytes")
@@ -282,20 +279,19 @@ class _Check:
     # --- every byte --------------------------------------------------------------------------------------------
 
     def _read_packs(self, listed: Mapping[str, int]) -> None:
-        packs = [pack_id for pack_id in self._packs if pack_id in listed]
-        self._progress = Progress(step="read", files_total=len(packs), total_known=True)
-        self._progress.bytes_total = sum(listed[pack_id] for pack_id in packs)
-        in_streams(packs, self._read_pack, self._streams)
+        """Read all packs, also those in no index: it may be the index that is damaged."""
+        self._progress = Progress(step="read", files_total=len(listed), total_known=True)
+        self._progress.bytes_total = sum(listed.values())
+        in_streams(listed, self._read_pack, self._streams)
 
     def _read_pack(self, pack_id: str) -> None:
         self._cancel.check()
         stored = self._fetch(FileKind.DATA, pack_id, Kind.PACK_DAMAGED)
-        if stored is not None:
-            name = file_name(FileKind.DATA, pack_id)
+        if stored is not None and pack_id in self._packs:
             try:
                 self._open_pack(pack_id, stored)
             except Damaged as exc:  # the hash fits, so it was sealed like this: other copies are the same
-                self._find(Kind.PACK_WRONG, name, str(exc))
+                self._find(Kind.PACK_WRONG, file_name(FileKind.DATA, pack_id), str(exc))
         with self._guard:
             self._result.packs += 1
             self._result.bytes_read += len(stored or b"")

@@ -190,12 +190,20 @@ class Repository:
 
 
 def _find_master(store: ObjectStore, prefix: str, secret: bytes) -> MasterKey:
+    """Return the master key from the first key file that opens; a damaged one does not hide a good one."""
     tried = 0
+    damaged: Damaged | None = None
     for info in store.list(f"{prefix}{FileKind.KEYS.value}/"):
         tried += 1
-        master = open_key_file(store.get(info.name), secret)
+        try:
+            master = open_key_file(store.get(info.name), secret)
+        except Damaged as exc:
+            damaged = exc
+            continue
         if master is not None:
             return master
+    if damaged is not None:
+        raise damaged
     if not tried:
         raise WrongKey("the vault has no key file left at this place")
     raise WrongKey(f"none of the vault's {tried} key files opens with this secret")

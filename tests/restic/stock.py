@@ -66,9 +66,9 @@ def backup(
     return next(found["id"] for found in snapshots(repository, secret) if found["id"].startswith(short))
 
 
-def check(repository: Path, secret: bytes, *, read_data: bool = True) -> None:
+def check(repository: Path, secret: bytes, *options: str, read_data: bool = True) -> None:
     """Let restic check the repository, every byte of every pack unless told otherwise."""
-    printed = run(repository, secret, "check", *(["--read-data"] if read_data else []))
+    printed = run(repository, secret, "check", *options, *(["--read-data"] if read_data else []))
     if "no errors were found" not in printed:
         raise StockResticFailed(printed)
 
