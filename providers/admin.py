@@ -93,6 +93,7 @@ class CredentialInline(ReadOnlyInline):
 
     model = Credential
     fields = readonly_fields = ("version", "created_at", "retired_at")
+    related = ("location",)
 
 
 @admin.register(Location)

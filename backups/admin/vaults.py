@@ -54,9 +54,7 @@ class SourceInline(ReadOnlyInline):
 class CopyInline(ReadOnlyInline):
     model = Copy
     fields = readonly_fields = ("location", "required", "state", "confirmed_at", "verified_at", "size", "last_error")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Copy]:
-        return super().get_queryset(request).select_related("location")
+    related = ("location", "vault__wedding", "vault__organisation")
 
     @admin.display(description="stored")
     def size(self, copy: Copy) -> str:
@@ -66,6 +64,7 @@ class CopyInline(ReadOnlyInline):
 class SnapshotInline(ReadOnlyInline):
     model = Snapshot
     verbose_name_plural = "newest snapshots"
+    related = ("vault__wedding", "vault__organisation")
     fields = readonly_fields = ("taken_at", "acknowledged_at", "file_count", "size", "restic_id")
     show_change_link = True
 

@@ -27,9 +27,7 @@ class VaultInline(ReadOnlyInline):
     model = Vault
     fields = readonly_fields = ("organisation", "protection_class", "policy", "next_due_at", "suspicion")
     show_change_link = True
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Vault]:
-        return super().get_queryset(request).select_related("organisation", "policy")
+    related = ("wedding", "organisation", "policy")
 
 
 class OrganisationFilter(admin.SimpleListFilter):

@@ -111,10 +111,15 @@ class PlatformAdmin(admin.ModelAdmin):
 
 
 class ReadOnlyInline(admin.TabularInline):
-    """The rows that belong to the one that is shown; at most `newest` of them, in the model's order."""
+    """The rows that belong to the one that is shown.
+
+    newest:  at most so many of them, in the model's order.
+    related: what naming a row needs, so that no row costs a query of its own.
+    """
 
     extra = 0
     newest = 20
+    related: tuple[str, ...] = ()
     can_delete = False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -130,20 +135,13 @@ class ReadOnlyInline(admin.TabularInline):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
+        rows = super().get_queryset(request).select_related(*(self.related or [None]))
         parent = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
         if parent is None:
             return rows.none()
-        newest = rows.filter(**{self.parent_lookup: parent}).order_by(*self.ordering_of_newest())
-        return rows.filter(pk__in=list(newest.values_list("pk", flat=True)[: self.newest]))
-
-    @property
-    def parent_lookup(self) -> str:
-        """The name of the key that leads to the row that is shown."""
-        return str(self.fk_name or self.parent_model._meta.model_name)
-
-    def ordering_of_newest(self) -> list[str]:
-        return list(self.model._meta.ordering)
+        key = str(self.fk_name or self.parent_model._meta.model_name)
+        newest = rows.filter(**{key: parent}).order_by(*self.model._meta.ordering).values_list("pk", flat=True)
+        return rows.filter(pk__in=list(newest[: self.newest]))
 
 
 class ChangeableInline(admin.TabularInline):

@@ -1,0 +1,130 @@
+"""`manage.py validate_location`: does a location keep every promise of a store? To be run before it holds copies."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from typing import IO, Any, cast
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from providers import registry
+from providers.models import Location
+from providers.services.locations import location_validate
+from providers.stores.base import StoreError
+from providers.stores.options import InvalidOptions, secret_names
+from providers.validation import Finding, validate_store
+from providers.wrappers.stack import wrap_store
+from wedbackup.core.sealing import SealingError
+
+
+class Command(BaseCommand):
+    help = "Checks every promise that a store must keep against a location. Ends with an error if one is broken."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", nargs="?", help="name of a location that exists, in quotes if it has spaces")
+        parser.add_argument("--kind", choices=sorted(registry.KINDS), help="try a place that is no location yet")
+        parser.add_argument(
+            "--option", action="append", default=[], metavar="NAME=VALUE", help="one of its options; may be repeated"
+        )
+        parser.add_argument(
+            "--secret-file",
+            action="append",
+            default=[],
+            metavar="NAME=FILE",
+            help="a file that holds one of its secrets; secrets without a file are asked for",
+        )
+        parser.add_argument("--large", action="store_true", help="also move objects of more than a few MiB")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if bool(options["name"]) == bool(options["kind"]):
+            raise CommandError("Say which location: either its name, or --kind with --option for each option.")
+        try:
+            title, findings = _by_name(options) if options["name"] else _by_kind(options)
+            broken, total = self._show(title, findings)
+        except (InvalidOptions, SealingError) as exc:
+            raise CommandError(f"{exc}.".replace("..", ".")) from exc
+        except StoreError as exc:
+            raise CommandError(f"{exc}. {exc.advice}") from exc
+        except KeyboardInterrupt as exc:
+            raise CommandError("Stopped. Objects below wedbackup-validation-* may be left; remove them.") from exc
+        if broken:
+            raise CommandError(f"{broken} of {total} promises are broken: {title} must not hold copies yet.")
+        self.stdout.write(self.style.SUCCESS(f"{title} keeps all {total} promises."))
+
+    def _show(self, title: str, findings: Iterator[Finding]) -> tuple[int, int]:
+        """Show each finding as it comes; return how many promises are broken, and of how many."""
+        broken = total = 0
+        table = Table("", "promise", "took", title=f"Promises of {title}", title_justify="left")
+        console = Console(file=cast("IO[str]", self.stdout))
+        with Live(table, console=console, refresh_per_second=8, transient=console.is_terminal) as live:
+            live.update(_with_spinner(table, console))
+            for finding in findings:
+                total += 1
+                broken += not finding.ok
+                _add(table, finding)
+                live.update(_with_spinner(table, console))
+            live.update(table)
+        if console.is_terminal:
+            console.print(table)
+        return broken, total
+
+
+def _with_spinner(table: Table, console: Console) -> Any:
+    if not console.is_terminal:
+        return table
+    grid = Table.grid()
+    grid.add_row(table)
+    grid.add_row(Spinner("dots", text="checking the next one"))
+    return grid
+
+
+def _add(table: Table, finding: Finding) -> None:
+    mark = Text("kept", style="green") if finding.ok else Text("BROKEN", style="bold red")
+    what = Text(finding.promise)
+    if finding.detail:
+        what.append(f"\n{finding.detail}", style="yellow")
+    table.add_row(mark, what, f"{finding.seconds:.2f} s")
+
+
+def _by_name(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
+    location = Location.objects.filter(name=options["name"]).first()
+    if location is None:
+        known = ", ".join(Location.objects.values_list("name", flat=True)) or "none yet"
+        raise CommandError(f"There is no location {options['name']!r}. Known: {known}.")
+    return location.name, location_validate(location, large=options["large"])
+
+
+def _by_kind(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
+    kind = registry.kind_named(options["kind"])
+    values = dict(_pair(text) for text in options["option"])
+    files = dict(_pair(text) for text in options["secret_file"])
+    secret = secret_names(registry.options_class(kind.name))
+    if open_secrets := sorted(secret & set(values)):
+        raise CommandError(f"Other users of this machine can read options: give {open_secrets[0]} by --secret-file.")
+    values |= {name: _secret(name, files, getpass.getpass) for name in sorted(secret)}
+    store = wrap_store(registry.open_store(kind.name, values))
+    return f"{kind.label} (not stored)", validate_store(store, large=options["large"])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise CommandError(f"{text!r} should be NAME=VALUE, for example root=/mnt/nas.")
+    return name, value
+
+
+def _secret(name: str, files: dict[str, str], ask: Callable[[str], str]) -> str:
+    if name not in files:
+        return ask(f"{name}: ")
+    try:
+        with open(files[name], encoding="utf-8") as stream:
+            return stream.read().strip()
+    except OSError as exc:
+        raise CommandError(f"The file {files[name]} with {name} cannot be read: {exc.strerror}.") from exc
