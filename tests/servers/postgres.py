@@ -6,6 +6,7 @@ import contextlib
 import glob
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.servers.ports import free_port, wait_for_port
@@ -31,7 +33,17 @@ class Postgres:
     @property
     def url(self) -> str:
         """What WEDBACKUP_DATABASE_URL takes."""
-        return f"postgres://{USER}:any@127.0.0.1:{self.port}/postgres"
+        return self._url("postgres")
+
+    def fresh_database(self) -> str:
+        """Make an empty database and return its url."""
+        name = f"wedbackup_{secrets.token_hex(4)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # the name is made above
+        return self._url(name)
+
+    def _url(self, database: str) -> str:
+        return f"postgres://{USER}:any@127.0.0.1:{self.port}/{database}"
 
 
 def _binary(name: str) -> str:
