@@ -21,7 +21,7 @@ from django.contrib.auth import get_user_model
 
 from backups.models import Job, Organisation
 from backups.services.opening import copies_of
-from backups.views.picture import Rate, job_picture, place_names
+from backups.views.picture import Rate, job_picture, place_names, rate_since_start
 from wedbackup.core import clock
 from wedbackup.core.live import PLATFORM
 
@@ -48,7 +48,11 @@ class Followed:
         self._note()
 
     def take_row(self, job: Job) -> None:
-        """Take the row as it is now."""
+        """Take the row as it is now; within one attempt its progress may be older than what was pushed."""
+        known = self.job
+        same_attempt = known.started_at == job.started_at and job.state == known.state
+        if same_attempt and known.progress_at and (job.progress_at is None or job.progress_at < known.progress_at):
+            job.progress, job.progress_at = known.progress, known.progress_at
         self.job = job
         self._note()
 
@@ -56,10 +60,13 @@ class Followed:
         if self.job.progress_at is not None:
             self.rate.add(self.job.progress_at.timestamp(), int(self.job.progress.get("bytes_done", 0)))
 
+    def _rate(self) -> float | None:
+        return rate_since_start(self.job) if self.job.ended else self.rate.per_second
+
     def message(self) -> dict[str, Any]:
         """Return the picture as it is sent."""
         now = clock.SYSTEM_CLOCK.utcnow()
-        picture = job_picture(self.job, now=now, user=self.user, places=self.places, rate=self.rate.per_second)
+        picture = job_picture(self.job, now=now, user=self.user, places=self.places, rate=self._rate())
         return {"type": "job", "picture": picture}
 
 
@@ -107,6 +114,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if self.user is None:
             await self.close(SIGNED_OUT)
         elif await self.prepare():
+            # What changed between the page's rendering and the joining was told to nobody: the page asks again.
+            await self.send_json({"type": "hello"})
             self.beating = asyncio.create_task(self.beat())
 
     async def prepare(self) -> bool:

@@ -67,8 +67,10 @@ class Rate:
     _reports: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, at: float, done: int) -> None:
-        """Take a report: `done` [bytes] at `at` [s]. A smaller figure than before is a new attempt."""
-        if self._reports and (done < self._reports[-1][1] or at < self._reports[-1][0]):
+        """Take a report: `done` [bytes] at `at` [s]. A late one is passed over; a smaller figure is a new attempt."""
+        if self._reports and at <= self._reports[-1][0]:
+            return
+        if self._reports and done < self._reports[-1][1]:
             self._reports.clear()
         self._reports.append((at, done))
         while len(self._reports) > 2 and at - self._reports[0][0] > RATE_WINDOW_SECONDS:
@@ -86,10 +88,11 @@ class Rate:
 
 
 def rate_since_start(job: Job) -> float | None:
-    """The average rate of this attempt [bytes/s], for a page that has seen no reports yet."""
-    if job.started_at is None or job.progress_at is None or job.state != JobState.RUNNING:
+    """The average rate of this attempt [bytes/s], for a page that has seen no reports, and for an ended job."""
+    until = job.finished_at or job.progress_at
+    if job.started_at is None or until is None or job.state == JobState.QUEUED:
         return None
-    seconds = (job.progress_at - job.started_at).total_seconds()
+    seconds = (until - job.started_at).total_seconds()
     return job.progress.get("bytes_done", 0) / seconds if seconds > ETA_NEEDS_SECONDS else None
 
 
@@ -113,6 +116,7 @@ def job_picture(
     done, total = int(progress.get("bytes_done", 0)), int(progress.get("bytes_total", 0))
     known = bool(progress.get("total_known"))
     percent = _percent(job, done, total, known)
+    whole = known or job.state != JobState.RUNNING
     private = user.sees_everything
     return {
         "id": str(job.id),
@@ -125,12 +129,12 @@ def job_picture(
         "texts": {
             "percent": "" if percent is None else f"{percent} %",
             "step": _step(job),
-            "files": _of(number(progress.get("files_done", 0)), number(progress.get("files_total", 0)), known),
-            "bytes": _of(size(done), size(total), known),
+            "files": _of(number(progress.get("files_done", 0)), number(progress.get("files_total", 0)), whole),
+            "bytes": _of(size(done), size(total), whole),
             "new": size(progress.get("bytes_new", 0)),
-            "rate": f"{size(rate)}/s" if rate is not None and job.state == JobState.RUNNING else "–",  # noqa: RUF001
+            "rate": "–" if rate is None else f"{size(rate)}/s",  # noqa: RUF001
             "eta": _eta(job, done, total, known, rate),
-            "current": str(progress.get("current", "")) if job.state == JobState.RUNNING else "",
+            "current": _current(job, whole_path=private),
             "elapsed": duration(_elapsed(job, now)),
             "outcome": job.message if private else VENDOR_OUTCOMES[JobState(job.state)],
         },
@@ -140,14 +144,25 @@ def job_picture(
 def _percent(job: Job, done: int, total: int, known: bool) -> int | None:
     if job.state in {JobState.COMPLETED, JobState.DEGRADED}:
         return 100
-    if job.state == JobState.QUEUED or not known:
+    if job.state == JobState.QUEUED or not (known or job.ended):
         return None
     # 100 is said only by the state: the last packs, index and snapshot come after the last byte was read.
-    return min(99, done * 100 // total) if total else None
+    return min(99, done * 100 // total) if total else 0 if job.ended else None
+
+
+def _current(job: Job, *, whole_path: bool) -> str:
+    """Return what is being read now; a vendor sees the name, not where it lies on the platform's machine."""
+    if job.state != JobState.RUNNING:
+        return ""
+    path = str(job.progress.get("current", ""))
+    return path if whole_path else path.rpartition("/")[2]
 
 
 def _of(done: str, total: str, known: bool) -> str:
-    return f"{done} of {total}" if known else f"{done} of {total} found so far"
+    """Return "12 of 40"; "12 of 40+" as long as more may be found; "40" when that is all."""
+    if known and done == total:
+        return total
+    return f"{done} of {total}{'' if known else '+'}"
 
 
 def _step(job: Job) -> str:
@@ -163,9 +178,9 @@ def _eta(job: Job, done: int, total: int, known: bool, rate: float | None) -> st
     if job.state != JobState.RUNNING:
         return "–"  # noqa: RUF001
     if not known:
-        return "once all files are counted"
+        return "counting first"
     if not rate or rate <= 0:
-        return "once the rate is steady"
+        return "known in a moment"
     left = (total - done) / rate
     return "a few seconds" if left < 5 else f"about {duration(round(left))}"
 

@@ -1,5 +1,5 @@
 // Live news over one WebSocket: reconnects with backoff, says when its news is stale, writes pictures into the page.
-// The server sends {type: "heartbeat"}, {type: "job", picture: {...}} and {type: "event", topic: "alert" | "job" | ...}.
+// The server sends {type: "hello"}, {type: "heartbeat"}, {type: "job", picture: {...}} and {type: "event", topic: "alert" | "job" | ...}.
 (() => {
   "use strict";
 
@@ -17,12 +17,6 @@
 
   function connect() {
     const socket = new WebSocket(address());
-    socket.addEventListener("open", () => {
-      // What happened while we were away was not pushed to us: ask for it.
-      if (attempt > 0) refresh(["alert", "job", "location"]);
-      attempt = 0;
-      news();
-    });
     socket.addEventListener("message", (event) => {
       news();
       receive(JSON.parse(event.data));
@@ -45,8 +39,15 @@
   }
 
   function receive(message) {
+    if (message.type === "hello") greet();
     if (message.type === "job") show(message.picture);
     if (message.type === "event") refresh([message.topic]);
+  }
+
+  // The server listens for us from now on. What happened since the page was made, or while we were away, was not pushed.
+  function greet() {
+    refresh(attempt > 0 ? ["alert", "job", "location"] : ["hello"]);
+    attempt = 0;
   }
 
   // htmx elements ask for themselves again on these events (hx-trigger="live:alert from:body").
