@@ -29,7 +29,7 @@ RUNNERS: dict[str, str] = {
     Job.Kind.BACKUP: "backups.services.backups.run_backup",
     Job.Kind.RECOVERY: "backups.services.recoveries.run_recovery",
     Job.Kind.CATCH_UP: "backups.services.copies.run_catch_up",
-    Job.Kind.CHECK: "backups.services.copies.run_check",
+    Job.Kind.CHECK: "backups.services.checks.run_check",
     Job.Kind.PRUNE: "backups.services.retention.run_prune",
 }
 ATTEMPTS_MAX = 8

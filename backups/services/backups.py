@@ -21,6 +21,7 @@ from backups.services.copies import catch_up_request
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.recording import Recorded, backup_record, backup_record_failure
+from backups.services.retention import prune_request
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
@@ -108,6 +109,7 @@ def run_backup(context: JobContext) -> Outcome:
     next_due_at = _next_due(vault, context.clock)
     recorded = backup_record(context, vault, opened, result, next_due_at=next_due_at)
     catch_up_request(vault, behind=recorded.missing, clock=context.clock)
+    prune_request(vault, clock=context.clock)
     return _outcome(vault, recorded)
 
 

@@ -101,7 +101,7 @@ def _record_catch_up(
     with context.fenced():
         if current:
             copy_confirm(target, held, proof=proof, clock=context.clock)
-            acknowledged = sum(_newly_acknowledged(snapshot, context.clock) for snapshot in held)
+            acknowledged = sum(newly_acknowledged(snapshot, context.clock) for snapshot in held)
         else:
             copy_degrade(target, CopyState.BEHIND, "some files are in no other copy", clock=context.clock)
     details = {"copied": len(result.copied), "bytes": result.bytes_copied, "missing": result.missing[:50]}
@@ -118,6 +118,7 @@ def _record_catch_up(
     return Outcome(JobState.COMPLETED, message, "", details | {"acknowledged": acknowledged})
 
 
-def _newly_acknowledged(snapshot: Snapshot, clock: Clock) -> bool:
+def newly_acknowledged(snapshot: Snapshot, clock: Clock) -> bool:
+    """Acknowledge a snapshot if it may be, and say whether it was not before."""
     before = snapshot.acknowledged_at
     return snapshot_acknowledge(snapshot, clock=clock).acknowledged and before is None

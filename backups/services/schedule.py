@@ -9,6 +9,7 @@ from django.db import transaction
 from backups.models import Job, Vault
 from backups.policy.priority import pause_seconds
 from backups.services.backups import backup_request
+from backups.services.checks import checks_enqueue_due
 from backups.services.weddings import wedding_promise
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -16,9 +17,9 @@ BATCH = 200  # vaults per tick
 
 
 def enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
-    """Queue a backup of every vault whose time has come, and set its next time; return the jobs.
+    """Queue a backup of every vault whose time has come, and checks of copies; return the jobs.
 
-    The next time is set by compare-and-set before the job is queued, in one transaction: of two schedulers one wins,
+    A vault's next time is set by compare-and-set, in the transaction that queues the job: of two schedulers one wins,
     and a vault whose backups fail is tried again in its own rhythm, not at every tick.
     """
     now = clock.utcnow()
@@ -30,4 +31,4 @@ def enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
             waiting = Vault.unscoped.filter(pk=vault.pk, next_due_at=vault.next_due_at)
             if waiting.update(next_due_at=now + timedelta(seconds=pause)) == 1:
                 jobs += backup_request(vault=vault, reason="scheduled", clock=clock)
-    return jobs
+    return jobs + checks_enqueue_due(clock=clock)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection, transaction
+from django.db import transaction
 
 from backups.management.naming import vault_named, vaults_named
-from backups.models import Job, Organisation, Policy, Vault
+from backups.management.running import run_here
+from backups.models import Organisation, Policy, Vault
 from backups.services.backups import backup_request
 from backups.services.installation import EMBEDDED
-from backups.services.jobs import job_cancel
-from backups.services.leases import worker_name
 from backups.services.vaults import source_add, vault_create
-from backups.states import JobState
-from backups.terminal import is_success, sentence, watch
-from backups.worker import run_next, stop_runs
+from backups.terminal import is_success, sentence
 from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK
 
@@ -47,7 +42,7 @@ class Command(BaseCommand):
             for job in jobs:
                 self.stdout.write(f"In the queue: {job} (job {job.pk})")
             return
-        ended = _Runner(jobs).run(self.stdout)
+        ended = run_here(jobs, self.stdout)
         for job in ended:
             self.stdout.write(sentence(job))
         if not all(is_success(job) for job in ended):
@@ -81,65 +76,3 @@ def folder_vault(path: str, name: str | None) -> Vault:
     except ValidationError as exc:
         raise CommandError(" ".join(exc.messages)) from exc
     return vault
-
-
-class _Terminated(Exception):
-    """SIGTERM arrived."""
-
-
-class _Runner:
-    """Runs exactly these jobs in a thread, while the main thread draws and listens for signals.
-
-    Ctrl-C cancels; SIGTERM hands the running job back to the queue, where a worker goes on with it.
-    """
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self._jobs = jobs
-        self._done = threading.Event()
-        self._failure: BaseException | None = None
-
-    def run(self, out: Any) -> list[Job]:
-        before = signal.signal(signal.SIGTERM, _raise_terminated)
-        thread = threading.Thread(target=self._work, name="backup", daemon=True)
-        thread.start()
-        try:
-            return watch(self._jobs, out=out, wait=self._wait)
-        except KeyboardInterrupt:
-            for job in self._jobs:
-                job_cancel(job, actor="manage.py backup")
-            return watch(self._jobs, out=out, wait=self._wait)
-        except _Terminated as exc:
-            stop_runs()
-            raise CommandError("Stopped. The backup is back in the queue; a worker goes on with it.") from exc
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    def _wait(self, seconds: float) -> None:
-        if self._done.wait(seconds):
-            self._settle()
-
-    def _work(self) -> None:
-        try:
-            for job in self._jobs:
-                run_next(worker_name(), only=job)
-        except BaseException as exc:
-            self._failure = exc
-        finally:
-            connection.close()
-            self._done.set()
-
-    def _settle(self) -> None:
-        """Our thread has ended. What has not ended by now waits for somebody else, and this command does not wait."""
-        if self._failure is not None:
-            raise self._failure
-        for job in self._jobs:
-            job.refresh_from_db()
-            if job.state == JobState.RUNNING:
-                raise CommandError(f"{job} is running in another process. Follow it with `manage.py watch`.")
-            if job.state == JobState.QUEUED:
-                reason = job.message or "Another job is at work on this vault."
-                raise CommandError(f"{job} waits in the queue. {reason} {job.advice}".strip())
-
-
-def _raise_terminated(*_: Any) -> None:
-    raise _Terminated
