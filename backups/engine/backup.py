@@ -182,6 +182,7 @@ class _Run:
             parent=parent,
         )
         document = snapshot_document(request.master, fields)
+        ledger.commit()
         publishing.publish([document], "snapshot")
         if complete_answers and found.shrunk:
             publishing.remove_shrunk_indexes()

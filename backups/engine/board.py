@@ -47,5 +47,5 @@ class Board:
         return self._page[_CANCELLED_AT] != 0
 
     def close(self) -> None:
-        self._page.close()
+        """Close the descriptor. The page itself stays while anybody looks at it, such as an upload that hangs."""
         os.close(self.fd)

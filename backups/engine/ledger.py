@@ -71,10 +71,12 @@ class Ledger:
         self._clock = clock
         self._told_at = float("-inf")
         self._partial: dict[int, int] = {}
+        self._committed = False
 
     def pulse(self, step: str | None = None) -> None:
-        """Tell the listener, if it is time to; a new step is told at once. Raises Cancelled."""
-        self._cancel.check()
+        """Tell the listener, if it is time to; a new step is told at once. Raises Cancelled, until `commit`."""
+        if not self._committed:
+            self._cancel.check()
         now = self._clock.monotonic()
         if step not in (None, self.progress.step):
             self.progress.step = step or ""
@@ -88,6 +90,11 @@ class Ledger:
         )
         shown.bytes_done += sum(self._partial.values())
         self._listener(shown)
+
+    def commit(self) -> None:
+        """From now on it is too late to cancel: some destinations may show the snapshot already. Raises Cancelled."""
+        self._cancel.check()
+        self._committed = True
 
     def take_all(self) -> None:
         """Take in what has come since, without waiting. For the time when no files are read."""

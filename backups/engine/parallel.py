@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -9,12 +10,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
+_LEAVE_SECONDS = 0.7
 
 
 def each(numbers: Iterable[int], work: Callable[[int], T], pulse: Callable[[], None]) -> dict[int, T | Exception]:
     """Return what `work` gave, or raised, for every number; each runs in a thread of its own.
 
-    pulse: called about ten times a second meanwhile; what it raises ends the waiting (the threads end by themselves).
+    pulse: called about ten times a second meanwhile; what it raises ends the waiting, soon.
     """
     answers: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
 
@@ -28,11 +30,14 @@ def each(numbers: Iterable[int], work: Callable[[int], T], pulse: Callable[[], N
     for thread in threads:
         thread.start()
     found: dict[int, T | Exception] = {}
-    while len(found) < len(threads):
-        try:
-            number, answer = answers.get(timeout=_POLL_SECONDS)
-            found[number] = answer
-        except queue.Empty:
-            pass
-        pulse()
+    try:
+        while len(found) < len(threads):
+            with contextlib.suppress(queue.Empty):
+                number, answer = answers.get(timeout=_POLL_SECONDS)
+                found[number] = answer
+            pulse()
+    except BaseException:
+        for thread in threads:  # a file that is being written is better finished than left half done
+            thread.join(_LEAVE_SECONDS / len(threads))
+        raise
     return found
