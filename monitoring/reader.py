@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from monitoring.models import Cursor
-from monitoring.rules import judge
+from monitoring.rules import concerns, judge
 from monitoring.services.alerts import acknowledgements_end, alert_raise, alert_resolve
 from monitoring.surroundings import occurrence_of
 from monitoring.watch import conditions_watch
@@ -55,6 +55,8 @@ def _read_batch(clock: Clock) -> int:
 
 
 def _take_note(event: Event, clock: Clock) -> None:
+    if not concerns(event.tag, event.payload):
+        return
     judgement = judge(occurrence_of(event, clock.utcnow()))
     for wish in judgement.wishes:
         alert_raise(**asdict(wish), clock=clock)

@@ -45,6 +45,13 @@ class Judgement:
 NOTHING = Judgement()
 
 
+def concerns(tag: str, payload: Mapping[str, Any]) -> bool:
+    """Say whether an event can lead to anything; most cannot, and need not be described at all."""
+    if tag == "job.moved":
+        return (payload.get("kind", ""), payload.get("new", "")) in _JOB_RULES
+    return tag in _RULES
+
+
 def judge(occurrence: Occurrence) -> Judgement:
     """Return what follows from one event; events of no interest give NOTHING."""
     rule = _RULES.get(occurrence.tag)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from monitoring import conditions
-from monitoring.rules import NOTHING, Occurrence, judge
+from monitoring.rules import NOTHING, Occurrence, concerns, judge
 from monitoring.wishes import Severity, Wish
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
@@ -63,9 +63,17 @@ def test_silence_is_critical_until_the_return(subject: str) -> None:
     assert judge(Occurrence(f"{subject}.returned", "")).over == (wish.key,)
 
 
-@pytest.mark.parametrize("tag", ["alert.raised", "audit.read", ""])
+@pytest.mark.parametrize("tag", ["alert.raised", "credential.changed", ""])
 def test_events_of_no_interest_change_nothing(tag: str) -> None:
     assert judge(Occurrence(tag, "x")) == NOTHING
+    assert not concerns(tag, {})
+
+
+@pytest.mark.parametrize("new", ["queued", "running", "cancelled"])
+def test_moves_on_the_way_change_nothing(new: str) -> None:
+    assert judge(job("backup", new)) == NOTHING
+    assert not concerns("job.moved", {"kind": "backup", "new": new})
+    assert concerns("job.moved", {"kind": "backup", "new": "failed"})
 
 
 def test_every_alert_says_what_to_do_and_ends_its_sentences() -> None:
