@@ -1,0 +1,211 @@
+"""The three uses of the product, in a real browser against a real installation."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.cast import PASSWORD
+from tests.pages.site import serving, set_up
+
+pytestmark = pytest.mark.services
+CHROMIUM = "/usr/bin/chromium"
+PHONE = {"width": 390, "height": 844}
+PATIENCE = 60_000  # [ms] two cores may be shared with other tests
+
+
+@dataclass(frozen=True)
+class Site:
+    address: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An installation with 120 MB of photos and a few documents to back up."""
+    folder = tmp_path_factory.mktemp("studio")
+    for kind, count, size_bytes in (("photos", 60, 2_000_000), ("documents", 4, 30_000)):
+        (folder / kind).mkdir()
+        for number in range(count):
+            (folder / kind / f"file-{number:03}.bin").write_bytes(os.urandom(size_bytes))
+    (folder / "places").mkdir()
+    home = folder / "home"
+    set_up(home, folder)
+    with serving(home) as address:
+        yield Site(address, folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def troubles() -> list[str]:
+    """What browsers complained about: broken scripts, refused by the policy, failed loads."""
+    return []
+
+
+def sign_in(browser: Browser, site: Site, name: str, troubles: list[str], **context: object) -> Page:
+    page = browser.new_context(**context).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.goto(f"{site.address}/sign-in/")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    return page
+
+
+def back_up(page: Page, site: Site) -> None:
+    """Start a backup of the whole wedding and wait until both vaults are done."""
+    page.goto(f"{site.address}/weddings/")
+    page.get_by_role("link", name="Okafor & Lindqvist").click()
+    page.get_by_role("button", name="Back up now").click()
+    expect(page.locator("#wedding [data-job]")).to_have_count(0, timeout=PATIENCE)
+
+
+def test_a_backup_is_watched_live_and_survives_a_reload(browser: Browser, site: Site, troubles: list[str]) -> None:
+    page = sign_in(browser, site, "alice", troubles)
+    page.goto(f"{site.address}/weddings/")
+    page.get_by_role("link", name="Okafor & Lindqvist").click()
+    page.get_by_role("button", name="Back up now").click()
+    addresses = [link.get_attribute("href") for link in page.locator("#wedding [data-job] a").all()]
+    page.goto(site.address + addresses[-1])
+    seen = []
+    expect(page.locator("#job")).to_have_attribute("data-state", re.compile("running|completed"))
+    while page.locator("#job").get_attribute("data-state") == "running" and len(seen) < 2000:
+        seen.append(page.locator("[data-live=bytes]").inner_text())
+        if len(seen) == 10:
+            page.reload()
+        page.wait_for_timeout(20)
+    expect(page.locator("#job")).to_have_attribute("data-state", "completed", timeout=PATIENCE)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
+    expect(page.locator("[data-live=files]")).to_have_text(re.compile("^(60|4)$"))
+    assert len(set(seen)) >= 3, f"no progress was seen: {set(seen)}"
+    assert troubles == []
+
+
+def test_an_alert_acknowledged_in_one_browser_shows_in_the_other(
+    browser: Browser, site: Site, troubles: list[str]
+) -> None:
+    alice = sign_in(browser, site, "alice", troubles)
+    sam = sign_in(browser, site, "sam", troubles, viewport=PHONE)
+    title = "Trouble number 1"
+    expect(sam.locator("#alerts-panel")).to_contain_text(title)
+    expect(sam.locator("#alerts-panel").get_by_role("button")).to_have_count(0)
+    loaded = sam.evaluate("performance.timeOrigin")
+    alice.get_by_role("button", name=f"Acknowledge: {title}").click()
+    expect(alice.locator("#alerts-panel")).to_contain_text("acknowledged by Alice")
+    expect(sam.locator("#alerts-panel")).to_contain_text("acknowledged by Alice", timeout=5000)
+    assert sam.evaluate("performance.timeOrigin") == loaded, "the other page was loaded again, not told"
+    assert troubles == []
+
+
+def test_staff_recover_on_a_phone_in_three_taps_and_get_the_proof(
+    browser: Browser, site: Site, troubles: list[str], tmp_path: Path
+) -> None:
+    back_up(sign_in(browser, site, "alice", troubles), site)
+    sam = sign_in(browser, site, "sam", troubles, viewport=PHONE, accept_downloads=True)
+    sam.goto(f"{site.address}/weddings/")
+    sam.get_by_role("link", name="Okafor & Lindqvist").click()
+    sam.get_by_role("link", name="Emergency recovery").click()
+    sam.get_by_label("As a zip to download").check()
+    sam.get_by_role("button", name="Start").click()
+    expect(sam.locator("#job")).to_have_attribute("data-state", "completed", timeout=PATIENCE)
+    expect(sam.locator("#job")).to_contain_text("64 of 64 files equal")
+    sam.evaluate("window.showSaveFilePicker = undefined")  # a picker needs a person; phones have none
+    with sam.expect_download() as download:
+        sam.get_by_role("button", name="Download the zip").click()
+    content = Path(download.value.path()).read_bytes()
+    hashes = {hashlib.sha256((each).read_bytes()).hexdigest() for each in site.folder.glob("*/file-*.bin")}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        found = {hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+    assert len(hashes) == 64
+    assert hashes <= found
+    assert troubles == []
+
+
+def test_one_file_of_a_snapshot_is_found_and_downloaded_whole(
+    browser: Browser, site: Site, troubles: list[str]
+) -> None:
+    page = sign_in(browser, site, "alice", troubles, accept_downloads=True)
+    back_up(page, site)
+    page.get_by_role("region", name="Vault: Photos and video").locator("summary").click()
+    page.get_by_role("region", name="Vault: Photos and video").locator("details a").first.click()
+    page.evaluate("window.showSaveFilePicker = undefined")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download file-007.bin").click()
+    original = (site.folder / "photos" / "file-007.bin").read_bytes()
+    assert Path(download.value.path()).read_bytes() == original
+    assert troubles == []
+
+
+def test_an_upload_goes_on_after_a_reload_and_is_backed_up(
+    browser: Browser, site: Site, troubles: list[str], tmp_path: Path
+) -> None:
+    film = tmp_path / "first dance.mp4"
+    film.write_bytes(os.urandom(20_000_000))
+    vera = sign_in(browser, site, "vera", troubles)
+    vera.goto(f"{site.address}/weddings/")
+    vera.get_by_role("link", name="Okafor & Lindqvist").click()
+    vera.get_by_role("region", name="Vault: Photos and video").get_by_role("link", name="Upload files").click()
+    offsets: list[str] = []
+    sent = re.compile(r"offset=(\d+)")
+    cut_after_one = {"pieces": 0}
+
+    def cut(route) -> None:  # type: ignore[no-untyped-def]
+        cut_after_one["pieces"] += 1
+        route.abort() if cut_after_one["pieces"] > 1 else route.continue_()
+
+    vera.route(re.compile("offset="), cut)
+    vera.locator("#files").set_input_files(film)
+    expect(vera.locator("#uploads")).to_contain_text("The line broke")
+    assert cut_after_one["pieces"] > 1, "the line was never cut"
+    vera.unroute(re.compile("offset="))
+    troubles.clear()  # the browser told of the cut line, as it should
+    vera.reload()
+    vera.on("request", lambda request: offsets.extend(sent.findall(request.url)))
+    vera.locator("#files").set_input_files(film)
+    expect(vera.locator("#uploads")).to_contain_text("Arrived")
+    assert offsets == [str(8 * 1024 * 1024), str(16 * 1024 * 1024)], "it did not go on where it stopped"
+    back_up(vera, site)
+    expect(vera.get_by_role("region", name="Vault: Photos and video")).to_contain_text("61")
+    assert troubles == []
+
+
+def test_the_page_says_when_its_news_is_stale(browser: Browser, site: Site) -> None:
+    page = sign_in(browser, site, "sam", [])
+    page.context.set_offline(True)
+    page.evaluate("Date.now = (real => () => real() + 20000)(Date.now)")  # 20 s without news, without waiting them
+    expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator("#stale")).to_contain_text("Last news 2")
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1440, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_the_keyboard_reaches_the_content_and_nothing_is_wider_than_the_screen(
+    browser: Browser, site: Site, viewport: dict[str, int]
+) -> None:
+    page = sign_in(browser, site, "alice", [], viewport=viewport)
+    for path in ("/", "/weddings/", "/jobs/", "/locations/", "/alerts/", "/recovery/"):
+        page.goto(site.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "content", path
