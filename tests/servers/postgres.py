@@ -73,11 +73,11 @@ def running_postgres() -> Iterator[Postgres]:
         initdb = [_binary("initdb"), "--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8"]
         subprocess.run([*prefix, *initdb, f"--pgdata={cluster}"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
         port = free_port()
-        options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
+        settings = QUICK | {"listen_addresses": "127.0.0.1", "port": str(port)}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [*prefix, _binary("postgres"), "-D", str(cluster), "-k", str(folder)]
-                + ["-h", "127.0.0.1", "-p", str(port), *options],
+                [*prefix, _binary("postgres"), "-D", str(cluster), "-k", str(folder), *options],
                 cwd=folder,
                 stdout=log,
                 stderr=log,
