@@ -102,11 +102,10 @@ class LocationAdmin(PlatformAdmin):
 
     may_change = may_add = True
     form = LocationForm
-    list_display = ("name", "kind_label", "place", "enabled", "breaker", "latency", "last_answer_at", "validated_at")
+    list_display = ("name", "enabled", "breaker", "latency", "last_answer_at", "validated_at", "place", "kind")
     list_filter = ("enabled", "breaker", "kind", "country", "jurisdiction")
     search_fields = ("name", "account", "city", "region", "medium")
     actions = ("probe", "validate", "enable", "disable")
-    inlines = (CredentialInline,)
     health_fields = (
         "enabled",
         "breaker",
@@ -138,6 +137,11 @@ class LocationAdmin(PlatformAdmin):
             for at, ok, latency, error in rows
         ]
         return format_html_join("", "<div>{} {}</div>", lines) or "none yet"
+
+    def get_inlines(self, request: HttpRequest, obj: Location | None) -> Any:
+        """Folders have no credential to tell of."""
+        del request
+        return (CredentialInline,) if obj and secret_names(registry.options_class(obj.kind)) else ()
 
     def view_on_site(self, location: Location) -> str:
         return reverse("location", args=[location.pk])

@@ -90,7 +90,7 @@ def location_validate_now(request: HttpRequest, location_id: uuid.UUID) -> HttpR
     """Check every promise of a store against the location and show each finding."""
     location = get_object_or_404(Location, pk=location_id)
     try:
-        findings, error = list(location_validate(location)), ""
+        findings, error = list(location_validate(location, actor=request.user.get_username())), ""
     except StoreError as failure:
         findings, error = [], f"{failure}. {failure.advice}"
     context = {

@@ -22,16 +22,7 @@ class JobMoveInline(ReadOnlyInline):
 
 @admin.register(Job)
 class JobAdmin(PlatformAdmin):
-    list_display = (
-        "__str__",
-        "state",
-        "progress_shown",
-        "priority",
-        "created_at",
-        "started_at",
-        "finished_at",
-        "message",
-    )
+    list_display = ("__str__", "state", "progress_shown", "message", "created_at", "finished_at", "priority")
     list_filter = ("state", "kind", "organisation")
     list_select_related = ("organisation", "wedding", "vault__wedding", "vault__organisation")
     search_fields = ("wedding__couple", "organisation__name", "vault__wedding__couple", "message", "id")
