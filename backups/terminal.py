@@ -34,7 +34,7 @@ _SIGNS = {
 def watch(
     jobs: Sequence[Job],
     *,
-    out: TextIO | None = None,
+    out: Any = None,
     wait: Callable[[float], Any] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> list[Job]:

@@ -66,7 +66,7 @@ def checks_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
         vault__jobs__kind=Job.Kind.CHECK, vault__jobs__created_at__gte=clock.utcnow() - timedelta(days=1)
     )
     due = due.select_related("vault__organisation", "vault__wedding", "location").order_by("verified_at")
-    return check_request(due[:CHECKS_PER_TICK], read_data=True, clock=clock)
+    return check_request(list(due[:CHECKS_PER_TICK]), read_data=True, clock=clock)
 
 
 def run_check(context: JobContext) -> Outcome:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from backups.models import Job, Organisation, Policy, Vault, Wedding
+from backups.services import opening
 from backups.services.backups import backup_request
 from backups.services.installation import EMBEDDED, folders_create, keys_create, policies_create
 from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
 from backups.worker import run_next
 from providers.models import Location
+from providers.stores.base import ObjectStore
+from providers.wrappers.faulty import FaultyStore, StoreFault
 from tests.restic import stock
-from wedbackup.core import audit_guard
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.models import User
 
@@ -86,6 +86,7 @@ def fill(folder: Path, files: int = 12) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(f"picture {number}\n".encode() * (500 + number))
     (folder / "empty").touch()
+    (folder / "latest").unlink(missing_ok=True)
     (folder / "latest").symlink_to("part 0")
 
 
@@ -115,6 +116,17 @@ def make_ground(root: Path, settings: Any) -> Ground:
     return Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
 
 
+def break_place(monkeypatch: pytest.MonkeyPatch, location: Location, *faults: StoreFault) -> None:
+    """Let every store of `location` that is opened from now on fail as ordered."""
+    real = opening.location_open
+
+    def broken(asked: Location, **options: Any) -> ObjectStore:
+        store = real(asked, **options)
+        return FaultyStore(store, faults) if asked.pk == location.pk else store
+
+    monkeypatch.setattr(opening, "location_open", broken)
+
+
 def make_member(studio: Organisation, username: str) -> User:
     """Return a vendor who belongs to `studio`."""
     user = User.objects.create_user(username, role=User.Role.VENDOR)
@@ -123,16 +135,6 @@ def make_member(studio: Organisation, username: str) -> User:
 
 
 @pytest.fixture
-def guarded_audit(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Put the triggers of the audit trail back after the database was emptied."""
-    yield
-    with django_db_blocker.unblock():
-        audit_guard.remove(connection)
-        audit_guard.install(connection)
-
-
-@pytest.fixture
-def ground(guarded_audit: None, tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[Ground]:
+def ground(tmp_path: Path, settings: Any, transactional_db: None) -> Ground:
     """A fresh installation. Jobs are run by the test itself, through the same code as a worker's."""
-    yield make_ground(tmp_path, settings)
-    audit_guard.remove(connection)  # else the test's own clean-up could not empty the database
+    return make_ground(tmp_path, settings)

@@ -1,5 +1,5 @@
 """Stories begin on the common ground."""
 
-from tests.backups.ground import ground, guarded_audit
+from tests.backups.ground import ground
 
-__all__ = ["ground", "guarded_audit"]
+__all__ = ["ground"]
