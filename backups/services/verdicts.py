@@ -103,13 +103,16 @@ def _with_facts(vaults: Any) -> Any:
     newest = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("-taken_at")
     safe = newest.filter(acknowledged_at__isnull=False)
     return (
-        vaults.select_related("policy", "wedding", "organisation")
+        vaults.defer("config_file", "key_file", "sealed_secret", "sealed_master")
         .annotate(
             newest_taken_at=Subquery(newest.values("taken_at")[:1]),
             newest_acknowledged_at=Subquery(newest.values("acknowledged_at")[:1]),
             safe_taken_at=Subquery(safe.values("taken_at")[:1]),
         )
-        .prefetch_related(Prefetch("copies", Copy.unscoped.select_related("location"), to_attr="places"))
+        # Not joined: a hundred vaults share a few policies and locations, and making objects is what takes the time.
+        .prefetch_related(
+            "policy", "wedding", Prefetch("copies", Copy.unscoped.prefetch_related("location"), to_attr="places")
+        )
     )
 
 
