@@ -102,12 +102,11 @@ class Ledger:
             self.note(self.events.get())
 
     def drop(self, number: int, error: str) -> None:
-        """Take a destination out of the run. Raises TooFewCopies when too few are left."""
+        """Take a destination out of the run; `check_enough` follows."""
         self.board.drop(number, FAILED)
         if not self.outcomes[number].error:
             self.outcomes[number].error = error
             self.progress.location_errors[self._destinations[number].key] = error
-        self.check_enough()
 
     def check_enough(self) -> None:
         """Raise TooFewCopies when fewer destinations are left than the policy asks for."""
@@ -147,6 +146,7 @@ class Ledger:
                 self._confirm(destination, size, proof)
             case DestinationDropped(destination, error):
                 self.drop(destination, error)
+                self.check_enough()
             case WorkerFailed(_, error):
                 raise WorkerDied(error)
 

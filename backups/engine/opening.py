@@ -73,6 +73,7 @@ class Opening:
             if isinstance(answer, Exception):
                 self.repositories.pop(number, None)
                 self._ledger.drop(number, describe(answer))
+        self._ledger.check_enough()
         return {number: answer for number, answer in answers.items() if not isinstance(answer, Exception)}
 
     def _open(self, number: int) -> Repository:
@@ -93,6 +94,7 @@ class Opening:
             if known is repository:
                 del self.repositories[number]
                 self._ledger.drop(number, error)
+        self._ledger.check_enough()
 
 
 def vault_of(master: MasterKey, config: Config, vault_files: tuple[bytes, bytes]) -> NewVault:

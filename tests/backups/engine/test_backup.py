@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine import backup_crew, reading
+from backups.engine import backup_crew
+from backups.engine.crypto import MasterKey
 from backups.engine.errors import Damaged, SourceMissing, SourceUnreadable
 from backups.engine.progress import Progress
 from tests.backups.engine.backing import Studio, node_at
@@ -164,22 +165,16 @@ def test_an_empty_source_is_a_snapshot_of_nothing(studio: Studio) -> None:
     studio.check()
 
 
-def test_a_source_whose_mount_goes_away_meanwhile_is_missing_and_not_empty(
-    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_whose_mount_goes_away_meanwhile_is_missing_and_not_empty(studio: Studio, tmp_path: Path) -> None:
     studio.write({"a.txt": b"a"})
 
-    def take_away(path: bytes) -> None:
-        os.rename(studio.source, tmp_path / "unmounted")
-        studio.source.mkdir()
-
-    monkeypatch.setattr(reading, "BATCH_FILES", 1)
-    hit = []
+    hit: list[bool] = []
 
     def listener(progress: Progress) -> None:
         if progress.step == "scan" and not hit:
             hit.append(True)
-            take_away(b"")
+            os.rename(studio.source, tmp_path / "unmounted")
+            studio.source.mkdir()
 
     with pytest.raises(SourceMissing, match="was replaced"):
         studio.backup(listener)
@@ -261,8 +256,6 @@ def test_progress_grows_to_the_totals_and_comes_in_measure(studio: Studio, proce
 
 
 def test_bits_that_flip_in_memory_are_found_before_they_leave(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backups.engine.crypto import MasterKey
-
     honest = MasterKey.seal_into
     hits = []
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from backups.engine import backup_crew, fanout
-from backups.engine.errors import Cancelled, RepositoryExists, TooFewCopies
+from backups.engine.errors import Cancelled, TooFewCopies
+from backups.engine.format import FileKind, format_time, to_nanoseconds
 from backups.engine.progress import CancelToken, Progress
 from backups.engine.repository import Repository
 from providers.stores.base import Proof
@@ -81,7 +82,7 @@ def test_when_too_few_places_take_everything_nothing_becomes_visible(studio: Stu
     with pytest.raises(TooFewCopies, match="1 of 2 copies") as caught:
         studio.backup(stores=dying, needed=2, workers=0)
     assert all(store.hits for store in dying.values())
-    assert "full" in caught.value.outcomes["a"].error
+    assert {"a", "b"} >= {key for key, outcome in caught.value.outcomes.items() if "full" in outcome.error} != set()
     for key in studio.places:
         assert not studio.names(key, "snapshots") and not studio.names(key, "index") and not studio.names(key, "locks")
     assert all(outcome.complete for outcome in studio.backup().outcomes.values())
@@ -112,11 +113,7 @@ def test_a_place_with_another_vault_is_left_alone(studio: Studio) -> None:
     Repository.create(studio.places["b"].store, PREFIX, fresh_vault())
     before = studio.places["b"].files()
     result = studio.backup(needed=2)
-    assert (
-        RepositoryExists.__name__ in result.outcomes["b"].error
-        or "another" in result.outcomes["b"].error
-        or ("does not open" in result.outcomes["b"].error)
-    )
+    assert "does not open with this vault's key" in result.outcomes["b"].error
     assert studio.places["b"].files() == before
 
 
@@ -223,8 +220,6 @@ def test_a_pack_that_one_place_lost_comes_back_from_another(studio: Studio) -> N
 
 
 def test_a_place_where_stock_restic_holds_an_exclusive_lock_is_left_out(studio: Studio) -> None:
-    from backups.engine.format import FileKind, format_time, to_nanoseconds
-
     studio.backup()
     place = studio.places["b"].open()
     now = format_time(to_nanoseconds(studio.request().clock.utcnow()))
