@@ -16,7 +16,7 @@ class AlertAdmin(PlatformAdmin):
     list_display = ("title", "severity", "state", "raised_at", "last_seen_at", "count", "acknowledged_by")
     list_filter = ("state", "severity")
     list_select_related = ("acknowledged_by",)
-    search_fields = ("title", "text", "key")
+    search_fields = ("title", "text", "detail", "key")
     date_hierarchy = "raised_at"
     actions = ("acknowledge",)
 

@@ -14,6 +14,8 @@ class Alert(models.Model):
     """Something a person has to know. One open alert per `key`: the same trouble again only counts up.
 
     key:        what it is about, e.g. "location.down:<id>".
+    text:       what happened, in words that everybody in the organisation may read.
+    detail:     for admins and staff only: names of locations, paths, providers' answers.
     what_to_do: one sentence, imperative.
     """
 
@@ -34,6 +36,7 @@ class Alert(models.Model):
     organisation_id = models.UUIDField(null=True, blank=True, db_index=True)
     title = models.CharField(max_length=160)
     text = models.TextField(blank=True)
+    detail = models.TextField(blank=True)
     what_to_do = models.TextField()
     link = models.CharField(max_length=200, blank=True)
     raised_at = models.DateTimeField(db_index=True)

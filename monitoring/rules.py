@@ -71,6 +71,12 @@ def _job_link(it: Occurrence) -> str:
     return f"/jobs/{it.subject_id}/"
 
 
+def _outcome(it: Occurrence) -> str:
+    """The job's own sentences; they name locations and paths."""
+    parts = (it.payload.get("message") or it.payload.get("reason"), it.payload.get("advice"))
+    return " ".join(part for part in parts if part)
+
+
 def _backup_key(it: Occurrence, trouble: str) -> str:
     return f"backup.{trouble}:{it.payload.get('vault')}"
 
@@ -80,8 +86,9 @@ def _backup_failed(it: Occurrence) -> Judgement:
         key=_backup_key(it, "failed"),
         severity=_severity(it),
         title=f"Backup failed: {it.about}",
-        text=it.payload.get("message") or it.payload.get("reason") or "The backup ended without a result.",
-        what_to_do=it.payload.get("advice") or "Open the job, put right what it names, then choose Try again.",
+        text="No new snapshot was made. The older ones are kept and can be restored.",
+        what_to_do="Open the job, put right what it names, then choose Try again. The platform's team sees this too.",
+        detail=_outcome(it),
         link=_job_link(it),
         organisation_id=it.organisation_id,
     )
@@ -93,8 +100,9 @@ def _backup_degraded(it: Occurrence) -> Judgement:
         key=_backup_key(it, "degraded"),
         severity=Severity.WARNING,
         title=f"Backup has gaps: {it.about}",
-        text=it.payload.get("message") or "The backup ended, but not everything is where it should be.",
-        what_to_do=it.payload.get("advice") or "Open the job and read what is missing; the next backup tries again.",
+        text="A snapshot was made, but not everything is where it should be.",
+        what_to_do="Open the job and read what is missing. The next backup tries again by itself.",
+        detail=_outcome(it),
         link=_job_link(it),
         organisation_id=it.organisation_id,
     )
@@ -114,8 +122,9 @@ def _recovery_failed(it: Occurrence) -> Judgement:
         key=_recovery_key(it),
         severity=Severity.CRITICAL,
         title=f"Recovery did not bring everything back: {it.about}",
-        text=it.payload.get("message") or "The recovery ended without a result.",
-        what_to_do=it.payload.get("advice") or "Open the recovery, see which files are missing, and start it again.",
+        text="Files are missing, or could not be proved to be what was stored.",
+        what_to_do="Open the recovery, see which files are missing, and start it again.",
+        detail=_outcome(it),
         link=_job_link(it),
         organisation_id=it.organisation_id,
     )

@@ -22,6 +22,7 @@ class Wish:
     title: str
     text: str
     what_to_do: str
+    detail: str = ""
     link: str = ""
     organisation_id: UUID | None = None
 

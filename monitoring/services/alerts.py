@@ -31,6 +31,7 @@ def alert_raise(
     title: str,
     text: str,
     what_to_do: str,
+    detail: str = "",
     link: str = "",
     organisation_id: UUID | None = None,
     again: bool = True,
@@ -38,6 +39,7 @@ def alert_raise(
 ) -> Alert:
     """Raise an alert, or count up the live one with the same key, and return it.
 
+    detail:          for admins and staff only, whoever else may read the alert.
     organisation_id: whose people may read it; None is for admins and staff only.
     again:           the trouble happened once more; False when it is merely still there, which is no news.
 
@@ -47,6 +49,7 @@ def alert_raise(
         "severity": severity,
         "title": title[:160],
         "text": text,
+        "detail": detail,
         "what_to_do": what_to_do,
         "link": link[:200],
         "organisation_id": organisation_id,
@@ -175,15 +178,15 @@ def acknowledgements_end(*, clock: Clock = SYSTEM_CLOCK) -> int:
 def alerts_visible_to(user: User | AnonymousUser) -> QuerySet[Alert]:
     """Return the alerts that `user` may see, the newest first.
 
-    Admins and staff see all. Vendors see their own organisations' alerts, whose texts hold nothing of the platform;
-    notes of acknowledgements are between admins and are not fetched for vendors.
+    Admins and staff see all. Vendors see their own organisations' alerts; `detail` and the notes of acknowledgements
+    are not for them, are not fetched, and must not be shown.
     """
     if not isinstance(user, User) or not user.is_active:
         return Alert.objects.none()
     if user.sees_everything:
         return Alert.objects.select_related("acknowledged_by")
     organisations = user.memberships.values("organisation_id")
-    return Alert.objects.filter(organisation_id__in=organisations).defer("note")
+    return Alert.objects.filter(organisation_id__in=organisations).defer("note", "detail")
 
 
 def _announce(tag: events.Tag, alert: Alert, clock: Clock) -> None:

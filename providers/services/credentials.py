@@ -17,7 +17,7 @@ from django.db.models import Max
 from providers import registry
 from providers.models import Credential, Location
 from providers.stores.options import InvalidOptions, secret_names
-from wedbackup.core import audit, sealing
+from wedbackup.core import audit, events, sealing
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 CREDENTIAL_AGE_MAX = timedelta(days=90)
@@ -56,6 +56,14 @@ def credential_set(
             subject_type="location",
             subject_id=str(location.pk),
             detail={"location": location.name, "version": credential.version},
+            clock=clock,
+        )
+        events.emit(
+            events.Tag.CREDENTIAL_CHANGED,
+            subject_type="location",
+            subject_id=location.pk,
+            payload={"name": location.name, "version": credential.version},
+            clock=clock,
         )
     return credential
 

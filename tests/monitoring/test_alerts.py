@@ -129,6 +129,7 @@ def test_vendors_see_their_own_organisations_alerts_and_nothing_of_the_platform(
     everything = {own, platform}
     assert set(alerts_visible_to(world.cast.alice)) == set(alerts_visible_to(world.cast.sam)) == everything
     assert set(alerts_visible_to(world.cast.vera)) == {own}
+    assert alerts_visible_to(world.cast.vera).get().get_deferred_fields() == {"note", "detail"}
     assert set(alerts_visible_to(world.cast.carl)) == set()
     assert set(alerts_visible_to(AnonymousUser())) == set()
 

@@ -29,7 +29,7 @@ def test_a_failed_backup_raises_one_alert_and_its_success_resolves_it(world: Wor
     read(clock=world.clock)
     alert = Alert.objects.get()
     assert alert.title == "Backup failed: Okafor & Lindqvist: Guest data"
-    assert (alert.text, alert.what_to_do) == ("The disk is full.", "Free some space.")
+    assert alert.detail == "The disk is full. Free some space."
     assert (alert.severity, alert.organisation_id, alert.link) == ("warning", world.cast.lumen.pk, f"/jobs/{job.pk}/")
     job_retry(job, actor="alice", clock=world.clock)
     world.ended(job, "failed", message="The disk is full.")
@@ -186,11 +186,14 @@ def test_a_part_that_falls_silent_is_missed(world: World, name: str) -> None:
 def test_what_vendors_can_read_names_no_location_and_no_other_tenant(world: World) -> None:
     location_report(world.location, ok=False, error="Shelf refused", clock=world.clock)
     Copy.unscoped.update(state="damaged")
-    world.ended(world.backup(), "failed", message="Too few places took it.")
+    world.ended(world.backup(), "failed", message="Missing at Shelf.", advice="Shelf is full.")
     world.clock.advance(3600 * 48)
     world.backup()
     world.clock.advance(3600 * 48)
     read(clock=world.clock)
     own = Alert.objects.filter(organisation_id=world.cast.lumen.pk)
     assert own.count() == 2, "failed and overdue"
+    assert own.filter(detail="Missing at Shelf. Shelf is full.").exists(), (
+        "the name must be there to be missed elsewhere"
+    )
     assert not [alert for alert in own if "Shelf" in alert.title + alert.text + alert.what_to_do]

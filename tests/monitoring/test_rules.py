@@ -25,13 +25,15 @@ def job(kind: str, new: str, **changes: object) -> Occurrence:
 def test_a_failed_backup_weighs_as_much_as_its_wedding_is_near(urgent: bool, severity: Severity) -> None:
     (wish,) = judge(job("backup", "failed", urgent=urgent)).wishes
     assert (wish.key, wish.severity, wish.link) == ("backup.failed:v1", severity, "/jobs/j1/")
-    assert (wish.title, wish.text) == ("Backup failed: Okafor: Guests", "The disk is full.")
+    assert (wish.title, wish.detail) == ("Backup failed: Okafor: Guests", "The disk is full.")
 
 
-def test_the_advice_of_the_job_is_what_to_do() -> None:
-    occurrence = job("backup", "failed", payload={"kind": "backup", "new": "failed", "advice": "Free some space."})
-    (wish,) = judge(occurrence).wishes
-    assert wish.what_to_do == "Free some space."
+@pytest.mark.parametrize(("kind", "new"), [("backup", "failed"), ("backup", "degraded"), ("recovery", "failed")])
+def test_what_a_job_says_of_the_platform_is_for_the_platforms_people_only(kind: str, new: str) -> None:
+    payload = {"kind": kind, "new": new, "message": "Missing at Shelf.", "advice": "Shelf: /srv/x is full."}
+    (wish,) = judge(job(kind, new, payload=payload)).wishes
+    assert wish.detail == "Missing at Shelf. Shelf: /srv/x is full."
+    assert "Shelf" not in wish.title + wish.text + wish.what_to_do
 
 
 def test_a_backup_with_gaps_ends_the_failure_and_a_complete_one_ends_both() -> None:
