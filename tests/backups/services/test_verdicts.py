@@ -1,0 +1,138 @@
+"""Green is said only of what is acknowledged, fresh, unsuspicious and stored far apart; only to whom it concerns."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from backups.models import Copy, Organisation, Snapshot, Vault
+from backups.services.verdicts import (
+    ATTENTION,
+    DANGER,
+    EMPTY,
+    SAFE,
+    overview_verdict,
+    vault_verdict,
+    wedding_verdict,
+    wedding_verdicts,
+)
+from backups.services.weddings import wedding_create
+from backups.states import CopyState
+from providers.models import Location
+from tests.backups.ground import Ground, make_member
+from wedbackup.core.clock import SYSTEM_CLOCK
+from wedbackup.core.models import User
+
+
+@pytest.fixture
+def staff(ground: Ground) -> User:
+    return User.objects.create_user("sam", role=User.Role.STAFF)
+
+
+@pytest.fixture
+def far_apart(ground: Ground) -> None:
+    """Let the three folders be on three machines."""
+    for place, location in enumerate(ground.locations):
+        Location.objects.filter(pk=location.pk).update(account=f"machine {place}", medium=f"disk {place}")
+
+
+@pytest.fixture
+def saved(ground: Ground) -> Vault:
+    vault = ground.vault()
+    ground.back_up(vault)
+    return vault
+
+
+def test_a_backed_up_wedding_in_three_places_apart_is_safe(
+    ground: Ground, far_apart: None, saved: Vault, staff: User
+) -> None:
+    verdict = wedding_verdict(ground.wedding, staff)
+    assert verdict.is_safe, verdict
+    assert overview_verdict(staff).sentence == "Your wedding is safe."
+    assert overview_verdict(staff, alerts=2).sentence == "Your wedding is safe. 2 alerts need you."
+    assert overview_verdict(staff, alerts=2).level == ATTENTION
+
+
+def test_three_folders_on_one_disk_need_attention_and_it_is_said_why(ground: Ground, saved: Vault, staff: User) -> None:
+    verdict = wedding_verdict(ground.wedding, staff)
+    assert verdict.level == ATTENTION
+    assert "All 3 places are on one disk" in verdict.sentence
+
+
+def test_nothing_backed_up_yet_is_empty_not_safe(ground: Ground, staff: User) -> None:
+    assert wedding_verdict(ground.wedding, staff).level == EMPTY
+    ground.vault()
+    assert wedding_verdict(ground.wedding, staff).level == EMPTY
+
+
+def test_one_vault_without_a_backup_spoils_the_wedding(
+    ground: Ground, far_apart: None, saved: Vault, staff: User
+) -> None:
+    ground.vault("guests")
+    verdict = wedding_verdict(ground.wedding, staff)
+    assert verdict.level == ATTENTION
+    assert "Guest data: not backed up yet." in verdict.reasons
+
+
+def test_an_old_backup_of_a_wedding_this_week_is_not_fresh(far_apart: None, saved: Vault) -> None:
+    Snapshot.unscoped.update(taken_at=SYSTEM_CLOCK.utcnow() - timedelta(minutes=20))
+    assert "the newest safe backup is from 20 min ago" in vault_verdict(saved).sentence
+
+
+def test_a_newer_snapshot_that_is_not_acknowledged_needs_attention(
+    far_apart: None, saved: Vault, ground: Ground
+) -> None:
+    ground.lose(0)
+    ground.back_up(saved)
+    verdict = vault_verdict(saved)
+    assert verdict.level == ATTENTION
+    assert any("has not reached enough places yet" in reason for reason in verdict.reasons)
+    assert any("Folder 1 is not answering" in reason for reason in verdict.reasons)
+
+
+def test_suspicion_is_never_green(far_apart: None, saved: Vault) -> None:
+    Vault.unscoped.update(suspicion="The source is empty.")
+    assert vault_verdict(saved).level == ATTENTION
+
+
+def test_without_any_acknowledged_snapshot_or_whole_copy_it_is_danger(far_apart: None, saved: Vault) -> None:
+    Copy.unscoped.update(state=CopyState.DAMAGED)
+    assert vault_verdict(saved).level == DANGER
+    Copy.unscoped.update(state=CopyState.CURRENT)
+    Snapshot.unscoped.update(acknowledged_at=None)
+    assert vault_verdict(saved).level == DANGER
+
+
+def test_a_vendor_is_told_nothing_of_other_vendors_vaults(ground: Ground, far_apart: None, saved: Vault) -> None:
+    florist = Organisation.unscoped.create(name="Wild Stem", created_at=SYSTEM_CLOCK.utcnow())
+    ground.wedding.vendors.create(organisation=florist)
+    bob, charlie = make_member(florist, "bob"), User.objects.create_user("charlie")
+
+    assert wedding_verdict(ground.wedding, bob).level == EMPTY
+    assert wedding_verdict(ground.wedding, make_member(ground.studio, "alice")).level == SAFE
+    assert overview_verdict(charlie).sentence == "There are no weddings yet."
+
+
+def test_many_weddings_are_judged_with_as_many_queries_as_one(ground: Ground, saved: Vault, staff: User) -> None:
+    def queries(weddings: list[object]) -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            wedding_verdicts(weddings, staff)  # type: ignore[arg-type]
+        return len(captured)
+
+    one = queries([ground.wedding])
+    others = [
+        wedding_create(couple=f"Couple {n}", date=ground.wedding.date, vendors=[ground.studio]) for n in range(10)
+    ]
+    assert queries([ground.wedding, *others]) == one
+
+
+def test_several_weddings_are_counted_in_the_overview(
+    ground: Ground, far_apart: None, saved: Vault, staff: User
+) -> None:
+    wedding_create(couple="Mary & Joan", date=ground.wedding.date, vendors=[ground.studio])
+    assert overview_verdict(staff).sentence == "1 wedding has no backup yet, 1 is safe."
