@@ -19,7 +19,7 @@ from providers.stores.local import LocalStore
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from providers.validation import Finding, validate_store
 from providers.wrappers.stack import wrap_store
-from wedbackup.core import audit
+from wedbackup.core import audit, events
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import SealingError
 
@@ -99,7 +99,7 @@ def location_create(
         )
         if secrets:
             credential_set(location, secrets, actor=actor, clock=clock)
-        _record(audit.AuditTag.LOCATION_CREATED, location, actor, {"kind": kind})
+        _record(audit.AuditTag.LOCATION_CREATED, location, actor, {"kind": kind}, clock)
     return location
 
 
@@ -166,12 +166,12 @@ def error_text(error: StoreError) -> str:
     return f"{error}. {error.advice}"[:300]
 
 
-def location_enable(location: Location, enabled: bool, *, actor: str) -> bool:
+def location_enable(location: Location, enabled: bool, *, actor: str, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Use `location` from now on, or leave it alone; return whether that was a change."""
     with transaction.atomic():
         changed = Location.objects.filter(pk=location.pk, enabled=not enabled).update(enabled=enabled) == 1
         if changed:
-            _record(audit.AuditTag.LOCATION_CHANGED, location, actor, {"enabled": enabled})
+            _record(audit.AuditTag.LOCATION_CHANGED, location, actor, {"enabled": enabled}, clock)
     location.enabled = enabled
     return changed
 
@@ -194,14 +194,22 @@ def location_validate(
     location.validated_at = clock.utcnow() if kept else None
     with transaction.atomic():
         Location.objects.filter(pk=location.pk).update(validated_at=location.validated_at)
-        _record(audit.AuditTag.LOCATION_VALIDATED, location, actor, {"all_kept": kept})
+        _record(audit.AuditTag.LOCATION_VALIDATED, location, actor, {"all_kept": kept}, clock)
+        events.emit(
+            events.Tag.LOCATION_VALIDATED,
+            subject_type="location",
+            subject_id=location.pk,
+            payload={"name": location.name, "all_kept": kept},
+            clock=clock,
+        )
 
 
-def _record(tag: audit.AuditTag, location: Location, actor: str, detail: dict[str, Any]) -> None:
+def _record(tag: audit.AuditTag, location: Location, actor: str, detail: dict[str, Any], clock: Clock) -> None:
     audit.record(
         tag,
         actor=actor,
         subject_type="location",
         subject_id=str(location.pk),
         detail={"location": location.name, **detail},
+        clock=clock,
     )

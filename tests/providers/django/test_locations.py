@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from providers.models import Location
 from providers.services.breakers import ROW_POLICY, RowBreakerState
@@ -35,7 +38,9 @@ DOWN = StoreUnavailable("connection refused")
 
 
 def tags() -> list[str]:
-    return [*Event.objects.filter(subject_type="location").values_list("tag", flat=True)]
+    """Return the events of going down and coming back, in order."""
+    went = ("location.down", "location.recovered")
+    return [*Event.objects.filter(tag__in=went).values_list("tag", flat=True)]
 
 
 def test_a_folder_location_is_ready_to_be_written_to(folder: Location) -> None:
@@ -162,6 +167,43 @@ def test_of_two_workers_that_saw_the_same_breaker_only_one_moves_it(folder: Loca
     assert one.compare_and_set(seen, opened)
     assert not two.compare_and_set(seen, opened)
     assert tags() == ["location.down"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_at_once_open_one_breaker_once_and_send_one_probe(folder: Location, clock: ManualClock) -> None:
+    """Eight workers lose the location in the same moment, and in the same moment find its pause over."""
+    probes: list[bool] = []
+
+    def at_once(work: Callable[[Location], None]) -> None:
+        together = threading.Barrier(8)
+
+        def run() -> None:
+            try:
+                mine = Location.objects.get(pk=folder.pk)
+                together.wait(30)
+                work(mine)
+            finally:
+                connection.close()
+
+        workers = [threading.Thread(target=run) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def lose(mine: Location) -> None:
+        location_report(mine, ok=False, error=DOWN, clock=clock)
+
+    def probe(mine: Location) -> None:
+        with contextlib.suppress(BreakerOpen):
+            location_open(mine, purpose="backup", clock=clock)
+            probes.append(True)
+
+    at_once(lose)
+    assert tags() == ["location.down"]
+    clock.advance(ROW_POLICY.open_seconds)
+    at_once(probe)
+    assert len(probes) == 1
 
 
 def test_a_location_that_keeps_all_promises_counts_as_validated(folder: Location, clock: ManualClock) -> None:
