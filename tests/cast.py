@@ -79,8 +79,11 @@ def make_cast(clock: Clock) -> Cast:
     )
     policy = Policy.objects.create(name="Three copies", copies_needed=3, failure_domains_needed=2)
     return Cast(
-        clock,
-        *(people[name] for name in ("Alice", "Sam", "Vera", "Carl")),
+        clock=clock,
+        alice=people["Alice"],
+        sam=people["Sam"],
+        vera=people["Vera"],
+        carl=people["Carl"],
         lumen=lumen,
         petal=petal,
         wedding=wedding,

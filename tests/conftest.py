@@ -39,7 +39,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 @pytest.fixture(scope="session", autouse=True)
 def audit_trail_can_be_emptied_between_tests() -> Iterator[None]:
     """The database refuses to delete audit lines; Django's clean-up after a test with threads has to."""
-    flush: Callable[[Any], None] = TransactionTestCase._fixture_teardown
+    flush: Callable[[Any], None] = vars(TransactionTestCase)["_fixture_teardown"]
 
     def without_guard(case: Any) -> None:
         audit_guard.remove(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -32,6 +33,7 @@ __all__ = [
     "job_move",
     "job_postpone",
     "job_retry",
+    "lease_end",
 ]
 
 
@@ -95,7 +97,7 @@ def job_claim(*, worker: str, only: Job | None = None, clock: Clock = SYSTEM_CLO
     The update that compares state and fence decides who was first. PostgreSQL's SKIP LOCKED merely keeps the workers
     out of each other's way. A row that the constraint `one_writer_per_vault` refuses is left, and the next one tried.
     """
-    refused: list[object] = []
+    refused: list[UUID] = []
     while True:
         candidates = claimable(clock.utcnow()).exclude(pk__in=refused)
         if only is not None:
@@ -124,7 +126,7 @@ def _start(job: Job, worker: str, clock: Clock) -> bool:
                 actor=worker,
                 clock=clock,
                 lease_owner=worker,
-                lease_expires_at=_lease_end(now),
+                lease_expires_at=lease_end(now),
                 fence=job.fence + 1,
                 attempts=job.attempts + 1,
                 started_at=now,
@@ -139,7 +141,7 @@ def _start(job: Job, worker: str, clock: Clock) -> bool:
 
 def job_heartbeat(job: Job, *, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Renew the lease of a claimed job; False when it was lost, and then nothing may be written any more."""
-    return held(job).update(lease_expires_at=_lease_end(clock.utcnow())) == 1
+    return held(job).update(lease_expires_at=lease_end(clock.utcnow())) == 1
 
 
 def job_cancel(job: Job, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> bool:
@@ -216,7 +218,8 @@ def _requeue(job: Job, reason: str, actor: str, clock: Clock, **fields: Any) -> 
     return moved
 
 
-def _lease_end(now: datetime) -> datetime:
+def lease_end(now: datetime) -> datetime:
+    """Return until when a lease holds that is taken or renewed `now`."""
     return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 

@@ -2,7 +2,8 @@
 
 A worker renews its leases every HEARTBEAT_SECONDS. The wall clock alone may not judge them: it jumps, and machines
 disagree about it. So a lease is taken away only when this process has itself seen it unrenewed for a while on its own
-monotonic clock: a short while when the wall clock says that it is over as well, a longer one when it does not.
+monotonic clock: a short while when the wall clock says that it is over as well, a longer one when it does not, and
+the longest when its process is known to live on this machine, which then is merely busy.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from backups.services.jobs import job_hand_back
 from backups.states import JobState
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
+LIVING_SECONDS = 60.0  # [s] without a renewal until even a process that lives counts as hanging
 POSTPONED_AT_MOST = timedelta(seconds=300)  # a longer wait before another attempt means that the clock jumped back
 
 
@@ -32,13 +34,13 @@ def worker_name() -> str:
     return f"{_host()}/{pid}/{_life(pid)}"
 
 
-def is_dead(name: str) -> bool:
-    """Whether the worker `name` ran on this machine and its process is gone; False when that cannot be known."""
-    host, _, rest = name.rpartition("/")[0].rpartition("/")
-    life = name.rpartition("/")[2]
-    if host != _host() or not rest.isdigit():
-        return False
-    return _life(int(rest)) != life
+def is_alive(name: str) -> bool | None:
+    """Whether the process of the worker `name` lives; None when it ran on another machine and that is unknown."""
+    place, _, life = name.rpartition("/")
+    host, _, pid = place.rpartition("/")
+    if host != _host() or not pid.isdigit():
+        return None
+    return _life(int(pid)) == life
 
 
 @functools.cache
@@ -83,6 +85,8 @@ class LeaseWatch:
                 unrenewed = now - self._seen[job.pk][2]
                 over = job.lease_expires_at is None or job.lease_expires_at < wall
                 patience = settings.HEARTBEAT_SECONDS * 1.5 if over else settings.LEASE_SECONDS * 2
+                if is_alive(job.lease_owner):
+                    patience = LIVING_SECONDS
                 if unrenewed >= patience:
                     lost.append(job)
         return lost
@@ -103,7 +107,7 @@ def leases_sweep(*, watch: LeaseWatch = _watch, clock: Clock = SYSTEM_CLOCK) -> 
     silent = {job.pk for job in watch.silent(running)}
     count = 0
     for job in running:
-        if is_dead(job.lease_owner):
+        if is_alive(job.lease_owner) is False:
             count += job_hand_back(job, "its worker's process ended", actor="sweeper", clock=clock)
         elif job.pk in silent:
             count += job_hand_back(job, "its worker went silent", actor="sweeper", clock=clock)

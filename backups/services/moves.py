@@ -7,12 +7,14 @@ so a worker whose lease was taken away finds no row to write to.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import operator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from backups.models import Job, JobMove
 from backups.states import JOB_ENDED, JOB_MOVES, JobState
@@ -35,7 +37,13 @@ class LeaseLost(Exception):
 
 def held(job: Job) -> QuerySet[Job]:
     """Return the job's row as long as this claim of it holds: the fence that every write of a run goes through."""
-    return Job.unscoped.filter(pk=job.pk, fence=job.fence, state=JobState.RUNNING)
+    return all_held([job])
+
+
+def all_held(jobs: Iterable[Job]) -> QuerySet[Job]:
+    """Return the rows of those `jobs` whose claim holds."""
+    claims = [Q(pk=job.pk, fence=job.fence) for job in jobs]
+    return Job.unscoped.filter(functools.reduce(operator.or_, claims), state=JobState.RUNNING)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import pytest
 from django.db import connections, transaction
 
 from backups import doorbell
-from backups.models import Job, Vault
+from backups.models import Job, JobMove, Vault
 from backups.services.jobs import (
     IllegalMove,
     JobRefused,
@@ -26,7 +26,7 @@ from backups.services.jobs import (
     job_move,
     job_retry,
 )
-from backups.services.leases import LeaseWatch, is_dead, leases_sweep, worker_name
+from backups.services.leases import LIVING_SECONDS, LeaseWatch, is_alive, leases_sweep, worker_name
 from backups.states import JobState
 from tests.cast import Cast
 from wedbackup.core.clock import ManualClock
@@ -38,9 +38,8 @@ WORKERS = 8
 
 
 def enqueue(cast: Cast, **more: Any) -> Job:
-    return job_enqueue(
-        **({"kind": Job.Kind.CHECK, "organisation": cast.lumen, "wedding": cast.wedding, "clock": cast.clock} | more)
-    )
+    usual: dict[str, Any] = {"kind": Job.Kind.CHECK, "organisation": cast.lumen, "wedding": cast.wedding}
+    return job_enqueue(**(usual | {"clock": cast.clock} | more))
 
 
 def at_once(call: Callable[[int], Any], workers: int = WORKERS) -> list[Any]:
@@ -56,6 +55,10 @@ def at_once(call: Callable[[int], Any], workers: int = WORKERS) -> list[Any]:
 
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, range(workers)))
+
+
+def last_move(job: Job) -> JobMove:
+    return job.moves.order_by("id").reverse()[0]
 
 
 def moves(job: Job) -> list[str]:
@@ -92,7 +95,7 @@ def test_the_most_urgent_job_comes_first_and_the_older_of_equals(cast: Cast, clo
 
 
 def test_a_vault_has_one_writer_while_its_recovery_may_run_beside(cast: Cast, vault: Vault) -> None:
-    backup = enqueue(cast, kind=Job.Kind.BACKUP, vault=vault)
+    backup = enqueue(cast, kind=Job.Kind.BACKUP, vault=vault, priority=10)
     check = enqueue(cast, kind=Job.Kind.CHECK, vault=vault)
     recovery = enqueue(cast, kind=Job.Kind.RECOVERY, vault=vault)
     elsewhere = enqueue(cast)
@@ -239,7 +242,7 @@ def test_a_silent_workers_job_is_back_in_the_queue_within_eight_seconds(cast: Ca
     job.refresh_from_db()
     assert job.state == JobState.QUEUED
     assert job.attempts == 0  # dying is not the job's fault
-    assert job.moves.last().reason == "its worker went silent"
+    assert last_move(job).reason == "its worker went silent"
     assert job_claim(worker="other", clock=clock) == job
 
 
@@ -285,9 +288,20 @@ def test_a_clock_that_jumped_back_does_not_hold_up_the_next_attempt(cast: Cast, 
 
 def test_this_process_lives_and_one_with_its_number_from_another_boot_does_not() -> None:
     here = worker_name()
-    assert not is_dead(here)
-    assert is_dead(here.rpartition("/")[0] + "/another-boot")
-    assert not is_dead("another host/1/life")  # nothing is known about processes elsewhere
+    assert is_alive(here) is True
+    assert is_alive(here.rpartition("/")[0] + "/another-boot") is False
+    assert is_alive("another host/1/life") is None
+
+
+def test_a_process_that_lives_but_is_too_busy_to_say_so_keeps_its_jobs_for_a_minute(
+    cast: Cast, clock: ManualClock
+) -> None:
+    enqueue(cast)
+    watch = LeaseWatch(clock)
+    job_claim(worker=worker_name(), clock=clock)
+    leases_sweep(watch=watch, clock=clock)
+    assert silent_for(watch, clock, LIVING_SECONDS - 2) == 0
+    assert silent_for(watch, clock, 2) == 1
 
 
 def test_the_job_of_a_dead_process_of_this_machine_is_given_back_at_once(cast: Cast, clock: ManualClock) -> None:
@@ -295,7 +309,7 @@ def test_the_job_of_a_dead_process_of_this_machine_is_given_back_at_once(cast: C
     job_claim(worker=worker_name().rpartition("/")[0] + "/another-boot", clock=clock)
     assert leases_sweep(watch=LeaseWatch(clock), clock=clock) == 1
     job.refresh_from_db()
-    assert job.moves.last().reason == "its worker's process ended"
+    assert last_move(job).reason == "its worker's process ended"
 
 
 # What people do with jobs
@@ -308,7 +322,7 @@ def test_a_waiting_job_is_cancelled_at_once_a_running_one_is_asked(cast: Cast) -
     assert job_cancel(running, actor=cast.sam, clock=cast.clock)
     waiting.refresh_from_db()
     running.refresh_from_db()
-    assert (waiting.state, waiting.moves.last().actor) == (JobState.CANCELLED, "sam")
+    assert (waiting.state, last_move(waiting).actor) == (JobState.CANCELLED, "sam")
     assert (running.state, running.cancel_requested) == (JobState.RUNNING, True)
     assert [entry.actor for entry in AuditEntry.objects.filter(tag="job.cancelled")] == ["sam", "sam"]
     assert not job_cancel(waiting, actor=cast.sam, clock=cast.clock)
