@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from typing import Any
@@ -26,39 +27,54 @@ def run_here(jobs: list[Job], out: Any) -> list[Job]:
     return _Runner(jobs).run(out)
 
 
-class _Terminated(Exception):
-    """SIGTERM arrived."""
+class _Cancelling(Exception):
+    """The first Ctrl-C was seen, at a moment when nothing is half done."""
+
+
+class _HandingBack(Exception):
+    """SIGTERM or a second Ctrl-C was seen, at such a moment."""
 
 
 class _Runner:
-    """Runs exactly these jobs in a thread, while the main thread draws and listens for signals.
-
-    Ctrl-C cancels; SIGTERM hands the running job back to the queue, where a worker goes on with it.
-    """
-
     def __init__(self, jobs: list[Job]) -> None:
         self._jobs = jobs
-        self._done = threading.Event()
+        self._wake = threading.Event()
+        self._done = self._cancelling = False
+        self._signals: list[int] = []
         self._failure: BaseException | None = None
 
     def run(self, out: Any) -> list[Job]:
-        before = signal.signal(signal.SIGTERM, _raise_terminated)
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         thread = threading.Thread(target=self._work, name="work", daemon=True)
         thread.start()
         try:
-            return watch(self._jobs, out=out, wait=self._wait)
-        except KeyboardInterrupt:
+            with contextlib.suppress(_Cancelling):
+                return watch(self._jobs, out=out, wait=self._wait)
             for job in self._jobs:
                 job_cancel(job, actor="manage.py")
             return watch(self._jobs, out=out, wait=self._wait)
-        except _Terminated as exc:
+        except _HandingBack as exc:
             stop_runs()
             raise CommandError("Stopped. The work is back in the queue; a worker goes on with it.") from exc
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        """Only takes note: an exception from here could hit in the middle of a query."""
+        del frame
+        self._signals.append(number)
+        self._wake.set()
 
     def _wait(self, seconds: float) -> None:
-        if self._done.wait(seconds):
+        self._wake.wait(seconds)
+        if self._signals and not self._cancelling:
+            self._wake.clear()
+            self._cancelling = True
+            raise _Cancelling if self._signals == [signal.SIGINT] else _HandingBack
+        if len(self._signals) > 1:
+            raise _HandingBack
+        if self._done:
             self._settle()
 
     def _work(self) -> None:
@@ -69,7 +85,8 @@ class _Runner:
             self._failure = exc
         finally:
             connection.close()
-            self._done.set()
+            self._done = True
+            self._wake.set()
 
     def _settle(self) -> None:
         """Our thread has ended. What has not ended by now waits for somebody else, and this command does not wait."""
@@ -82,7 +99,3 @@ class _Runner:
             if job.state == JobState.QUEUED:
                 reason = job.message or "Another job is at work on this vault."
                 raise CommandError(f"{job} waits in the queue. {reason} {job.advice}".strip())
-
-
-def _raise_terminated(*_: Any) -> None:
-    raise _Terminated
