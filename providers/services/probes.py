@@ -27,6 +27,9 @@ from providers.wrappers.breaker import BreakerReading
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 INTERVAL = timedelta(seconds=30)
+DOUBT_INTERVAL = timedelta(
+    seconds=10
+)  # after a failure: a dead location is to be known within a minute, not two rounds
 PROBE_SECONDS = 15.0  # a silent server is given up after 13 s (3 to connect, 10 of silence)
 KEEP_SAMPLES = timedelta(days=2)
 PREFIX = "wedbackup-probe"
@@ -46,11 +49,18 @@ class ProbeResult:
 
 
 def probe_due(clock: Clock = SYSTEM_CLOCK) -> list[ProbeResult]:
-    """Probe every enabled location whose last probe is INTERVAL ago; return the results after at most PROBE_SECONDS."""
+    """Probe every enabled location that is due, and return the results after at most PROBE_SECONDS.
+
+    Due is after INTERVAL, or after DOUBT_INTERVAL when it has failed but is not being left alone yet.
+    """
     now = clock.utcnow()
+    in_doubt = Q(breaker=Location.Breaker.CLOSED, breaker_failures__gt=0)
     due = Location.objects.filter(enabled=True).filter(
-        Q(last_probe_at=None) | Q(last_probe_at__lte=now - INTERVAL) | Q(last_probe_at__gt=now + INTERVAL)
-    )  # a last probe in the future: the clock was set back
+        Q(last_probe_at=None)
+        | Q(last_probe_at__lte=now - INTERVAL)
+        | Q(last_probe_at__lte=now - DOUBT_INTERVAL) & in_doubt
+        | Q(last_probe_at__gt=now + INTERVAL)  # the clock was set back
+    )
     return _probe_all([location for location in due if _claim(location, clock)], clock)
 
 

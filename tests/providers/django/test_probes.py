@@ -94,6 +94,19 @@ def test_a_location_that_dies_is_down_after_two_probes_and_back_after_one(
     assert [*Event.objects.values_list("tag", flat=True)] == ["location.down", "location.recovered"]
 
 
+def test_after_a_first_failure_the_next_probe_comes_sooner(
+    folder: Location, broken: Callable[[bool], None], clock: ManualClock
+) -> None:
+    broken(True)
+    probe_due(clock)
+    clock.advance(9)
+    assert probe_due(clock) == []
+    clock.advance(1)
+    assert len(probe_due(clock)) == 1
+    folder.refresh_from_db()
+    assert folder.breaker == "open"
+
+
 def test_what_failing_probes_left_behind_is_swept_when_the_location_is_back(
     folder: Location, broken: Callable[[bool], None], clock: ManualClock
 ) -> None:
