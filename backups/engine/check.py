@@ -1,4 +1,4 @@
-"""Is a copy of a vault whole? With the key: structure, or every byte. Without it: names, sizes and hashes.
+"""Is a copy of a vault whole? Checks its structure, or every byte, with the key; `verify` does what goes without.
 
 Nothing is changed. What is found says what it means and what to do; a name from `CheckResult.damaged` goes straight
 into `replicate(..., damaged=...)`.
@@ -6,16 +6,14 @@ into `replicate(..., damaged=...)`.
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from backups.engine.browse import join, open_once
-from backups.engine.copies import Copy, Listing, fetch_config, list_copy, object_name
+from backups.engine.copies import Copy, fetch_config, list_copy, object_name
 from backups.engine.crypto import MasterKey
 from backups.engine.errors import Damaged, EngineError
+from backups.engine.findings import CheckResult, Finding, Kind, Verdict
 from backups.engine.format import CONFIG_NAME, BlobType, FileKind, file_name, hash_hex
 from backups.engine.gonames import quote_name
 from backups.engine.index import Index, PackRecord, decode_records
@@ -28,87 +26,9 @@ from backups.engine.tree import Node
 from backups.engine.vault_reader import VaultReader
 from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
 
+__all__ = ["CheckResult", "Finding", "Kind", "Verdict", "check"]
+
 STREAMS = 4  # each holds one pack in memory
-
-_REPAIR = "Repair this copy from another location."
-_ASK = "Keep all other copies; restore what is needed from an older snapshot, and back the source up again."
-
-
-class Kind(enum.Enum):
-    """What can be wrong. advice: what a person should do. harmless: nothing is lost by it."""
-
-    CONFIG_MISSING = ("config missing", _REPAIR)
-    CONFIG_DAMAGED = ("config damaged", _REPAIR)
-    KEY_MISSING = ("no key file", _REPAIR)
-    KEY_DAMAGED = ("key file damaged", _REPAIR)
-    INDEX_DAMAGED = ("index damaged", _REPAIR)
-    SNAPSHOT_DAMAGED = ("snapshot damaged", _REPAIR)
-    PACK_MISSING = ("pack missing", _REPAIR)
-    PACK_SIZE = ("pack has another size", _REPAIR)
-    PACK_DAMAGED = ("pack damaged", _REPAIR)
-    PACK_WRONG = ("pack was written wrong", _ASK)
-    PACK_UNINDEXED = ("pack in no index", "Nothing to do: the next prune removes it, or a running backup needs it.")
-    FILE_MISSING = ("file missing", _REPAIR)
-    TREE_UNREADABLE = ("folder list unreadable", _REPAIR)
-    BLOB_MISSING = ("piece of a file missing", _REPAIR)
-    ENTRY_WRONG = ("entry of a folder wrong", _ASK)
-    NOT_READ = ("could not be read", "Check again when the location answers; until then it is not verified.")
-
-    def __init__(self, label: str, advice: str) -> None:
-        self.label = label
-        self.advice = advice
-
-    @property
-    def harmless(self) -> bool:
-        return self is Kind.PACK_UNINDEXED
-
-
-class Finding(NamedTuple):
-    """One thing that is wrong. name: the vault's file (or path in a snapshot) it is about. detail: for people."""
-
-    kind: Kind
-    name: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.label}: {self.name}: {self.detail}. {self.kind.advice}"
-
-
-class Verdict(enum.StrEnum):
-    """WHOLE: everything asked for was verified. UNKNOWN: nothing is wrong, but not everything could be read."""
-
-    WHOLE = "whole"
-    UNKNOWN = "unknown"
-    DAMAGED = "damaged"
-
-
-@dataclass(slots=True)
-class CheckResult:
-    """What a check saw. packs, bytes_read: read in full; snapshots, trees, blobs: of the structure."""
-
-    findings: list[Finding] = field(default_factory=list)
-    snapshots: int = 0
-    trees: int = 0
-    blobs: int = 0
-    packs: int = 0
-    bytes_read: int = 0
-
-    @property
-    def verdict(self) -> Verdict:
-        kinds = {finding.kind for finding in self.findings if not finding.kind.harmless}
-        if not kinds:
-            return Verdict.WHOLE
-        return Verdict.UNKNOWN if kinds == {Kind.NOT_READ} else Verdict.DAMAGED
-
-    @property
-    def damaged(self) -> set[str]:
-        """Names of files to be replaced by a repair."""
-        repairable = {kind for kind in Kind if kind.advice == _REPAIR}
-        return {finding.name for finding in self.findings if finding.kind in repairable and _is_file(finding.name)}
-
-
-def _is_file(name: str) -> bool:
-    return name == CONFIG_NAME or name.split("/")[0] in set(FileKind)
 
 
 def check(
@@ -307,72 +227,3 @@ class _Check:
             raise Damaged("its header and the index tell different things")
         for blob in blobs:
             open_blob(self._master, view[blob.offset : blob.offset + blob.length], blob.plain_length, blob.blob_id)
-
-
-def verify_without_key(
-    copy: Copy,
-    *,
-    expected: Listing | None = None,
-    streams: int = STREAMS,
-    listener: Listener = ignore,
-    cancel: CancelToken | None = None,
-) -> CheckResult:
-    """Verify that every file of a copy has the content its name says, by the provider's hash or by reading it.
-
-    expected: what the copy shall have, as `list_copy` of a good copy gives it; None means what is there.
-
-    Raises StoreError when the location cannot be listed, Cancelled.
-    """
-    cancel = cancel or CancelToken()
-    listing = list_copy(copy)
-    result = CheckResult(findings=list(_compare_listings(listing, expected or listing)))
-    if fetch_config(copy) is None:
-        result.findings.append(
-            Finding(Kind.CONFIG_MISSING, CONFIG_NAME, "without it no program takes this for a vault")
-        )
-    sizes = {file_name(kind, file_id): size for kind, files in listing.items() for file_id, size in files.items()}
-    progress = Progress(step="verify", files_total=len(sizes), bytes_total=sum(sizes.values()), total_known=True)
-    guard = threading.Lock()
-
-    def verify(name: str) -> None:
-        cancel.check()
-        finding: Finding | None = None
-        try:
-            copy.store.verify(copy.prefix + name, sha256=name.rsplit("/", 1)[1])
-        except (ObjectNotFound, ChecksumMismatch) as exc:
-            finding = Finding(_damage_of(name), name, str(exc))
-        except StoreError as exc:
-            finding = Finding(Kind.NOT_READ, name, str(exc))
-        with guard:
-            result.findings += [finding] if finding else []
-            result.packs += name.startswith(FileKind.DATA)
-            result.bytes_read += sizes[name]
-            progress.files_done += 1
-            progress.bytes_done += sizes[name]
-        listener(progress)
-
-    in_streams(sizes, verify, streams)
-    return result
-
-
-def _compare_listings(listing: Listing, expected: Listing) -> Iterable[Finding]:
-    for kind, files in expected.items():
-        for file_id, size in files.items():
-            there = listing[kind].get(file_id)
-            if there is None:
-                missing = Kind.PACK_MISSING if kind is FileKind.DATA else Kind.FILE_MISSING
-                yield Finding(missing, file_name(kind, file_id), "other copies have it")
-            elif there != size:
-                yield Finding(
-                    _damage_of(file_name(kind, file_id)), file_name(kind, file_id), f"{there} bytes, not {size}"
-                )
-
-
-def _damage_of(name: str) -> Kind:
-    kinds = {
-        FileKind.DATA: Kind.PACK_DAMAGED,
-        FileKind.INDEX: Kind.INDEX_DAMAGED,
-        FileKind.SNAPSHOTS: Kind.SNAPSHOT_DAMAGED,
-        FileKind.KEYS: Kind.KEY_DAMAGED,
-    }
-    return kinds[FileKind(name.split("/")[0])]

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine.check import CheckResult, Kind, Verdict, check, verify_without_key
+from backups.engine.check import check
 from backups.engine.copies import Place as Copy
 from backups.engine.copies import list_copy
 from backups.engine.crypto import MasterKey
 from backups.engine.errors import Cancelled
+from backups.engine.findings import CheckResult, Kind, Verdict
 from backups.engine.format import BlobType, FileKind, hash_hex
 from backups.engine.index import PackRecord, encode_records
 from backups.engine.pack import PackBuilder
 from backups.engine.progress import CancelToken, Progress
 from backups.engine.replicate import replicate
 from backups.engine.repository import Repository
+from backups.engine.verify import verify_without_key
 from providers.stores.base import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place

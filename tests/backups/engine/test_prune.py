@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from backups.engine.check import Kind, Verdict, check
+from backups.engine.check import check
 from backups.engine.errors import Damaged, Locked
+from backups.engine.findings import Kind, Verdict
 from backups.engine.forget import LastSnapshot, forget
 from backups.engine.lock import LockedBy, hold_lock
 from backups.engine.prune import PruneResult, prune
