@@ -13,6 +13,7 @@ from providers import registry
 from providers.models import Location
 
 HIDDEN = {"location_id", "prefix"}  # set by the program
+USUAL = {"endpoint", "region", "checksum", "checksum_profile"}  # have defaults, but most people choose
 WHERE = ("account", "region", "city", "country", "jurisdiction", "latitude", "longitude")
 
 
@@ -28,6 +29,9 @@ class LocationForm(forms.Form):
         options = registry.options_class(kind)
         hints = typing.get_type_hints(options)
         self.options = [item for item in dataclasses.fields(options) if item.name not in HIDDEN]
+        self.special = {
+            item.name for item in self.options if item.default is not dataclasses.MISSING and item.name not in USUAL
+        } | {"jurisdiction", "latitude", "longitude"}
         for item in self.options:
             self.fields[item.name] = _field(item, hints[item.name])
         self._add_where()
@@ -44,6 +48,14 @@ class LocationForm(forms.Form):
         self.fields["jurisdiction"] = forms.CharField(max_length=20, required=False, help_text="For example UK or EU.")
         self.fields["latitude"] = forms.FloatField(required=False, min_value=-90, max_value=90)
         self.fields["longitude"] = forms.FloatField(required=False, min_value=-180, max_value=180)
+
+    def plain_fields(self) -> list[forms.BoundField]:
+        """What everybody has to think about."""
+        return [field for field in self if field.name not in self.special]
+
+    def special_fields(self) -> list[forms.BoundField]:
+        """What has a good default and is changed for a special provider only."""
+        return [field for field in self if field.name in self.special]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

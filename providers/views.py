@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from providers import registry
-from providers.forms import LocationForm
+from providers.forms import HIDDEN, LocationForm
 from providers.models import Location
 from providers.reads import location_cards
 from providers.services.locations import location_create, location_enable, location_validate
@@ -46,6 +46,7 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
     context = {
         "location": location,
         "card": card,
+        "options": [(name, value) for name, value in location.options.items() if name not in HIDDEN],
         "samples": list(location.samples.all()[:12]),
         "kind": registry.KINDS.get(location.kind),
         "copies": location.copies.count(),  # the reverse side of a key of backups

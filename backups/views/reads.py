@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Case, DateField, IntegerField, Q, When
 
 from backups.models import Copy, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
 from backups.services.verdicts import Verdict
@@ -50,6 +50,13 @@ TOLD_VENDORS = {
 def told_to(user: Any, verdict: Verdict) -> Verdict:
     """Return `verdict` in the words that `user` may read."""
     return verdict if user.sees_everything else Verdict(verdict.level, TOLD_VENDORS[verdict.level])
+
+
+def told_overview(user: Any, verdict: Verdict, count: int) -> Verdict:
+    """Return the verdict over all `count` weddings; a vendor's are called theirs."""
+    if user.sees_everything or verdict.level != "safe":
+        return verdict
+    return Verdict("safe", f"Your {'wedding is' if count == 1 else f'{count} weddings are'} safe.")
 
 
 @dataclass(frozen=True)
@@ -223,4 +230,6 @@ def find_weddings(user: Any, *, words: str, when: str, today: date) -> Any:
         return rows.filter(date__gte=today).order_by("date", "couple")
     if when == "past":
         return rows.filter(date__lt=today).order_by("-date", "couple")
-    return rows.order_by("-date", "couple")
+    is_past = Case(When(date__lt=today, then=1), default=0, output_field=IntegerField())
+    coming = Case(When(date__gte=today, then="date"), output_field=DateField())
+    return rows.order_by(is_past, coming, "-date", "couple")
