@@ -187,6 +187,7 @@ class _Run:
         if complete_answers and found.shrunk:
             publishing.remove_shrunk_indexes()
         publishing.mark_complete()
+        ledger.note_behind({copy.number: found.missing_at(copy) for copy in copies})
         cache.commit()
         ledger.pulse("done")
         return self._result(document[1], tree, began, parent, counts, found)

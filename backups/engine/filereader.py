@@ -16,7 +16,7 @@ from backups.engine.blobwriter import BlobWriter
 from backups.engine.chunker import Chunker
 from backups.engine.compression import PACKED_SUFFIXES
 from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB
-from backups.engine.messages import ReadFile
+from backups.engine.messages import Problem
 from backups.engine.sources import is_regular, open_file, read_xattrs, same_file_state
 from backups.engine.tree import encode_node
 
@@ -24,6 +24,15 @@ READINGS_MAX = 4  # the first and three more
 SMALL_BYTES = BLOB_MIN_BYTES  # up to here a file is one blob and takes one read
 WINDOW_BYTES = 24 * MIB  # of a long file at a time; the chunker looks BLOB_MAX_BYTES ahead
 _READ_BYTES = 4 * MIB
+
+
+class ReadFile(NamedTuple):
+    """One file as it was read. node: its JSON node, None when it could not be.   size: of what was read [bytes]."""
+
+    node: bytes | None
+    blobs: list[bytes]
+    size: int
+    problem: Problem | None = None
 
 
 class _Reading(NamedTuple):
@@ -43,34 +52,32 @@ class FileReader:
         self._pause = pause
         self._window: memoryview | None = None
 
-    def read(self, number: int, slot: int, folder_fd: int, name: bytes) -> ReadFile:
+    def read(self, folder_fd: int, name: bytes) -> ReadFile:
         """Read the file `name` in the open folder. Its own troubles are in the result; raises Cancelled or Damaged."""
         try:
             fd = open_file(folder_fd, name)
         except OSError as exc:
-            return ReadFile(number, slot, None, b"", 0, unreadable=_reason(exc), name=name)
+            return _unreadable(name, exc.strerror or str(exc))
         try:
-            return self._read_open(number, slot, fd, name)
+            return self._read_open(fd, name)
         except OSError as exc:
-            return ReadFile(number, slot, None, b"", 0, unreadable=_reason(exc), name=name)
+            return _unreadable(name, exc.strerror or str(exc))
         finally:
             os.close(fd)
 
-    def _read_open(self, number: int, slot: int, fd: int, name: bytes) -> ReadFile:
+    def _read_open(self, fd: int, name: bytes) -> ReadFile:
         compressible = os.path.splitext(name)[1].lower() not in PACKED_SUFFIXES
         reading = self._read_once(fd, compressible)
         if reading is None:
-            return ReadFile(number, slot, None, b"", 0, unreadable="it became something else than a file", name=name)
+            return _unreadable(name, "it became something else than a file")
         tries = 1
         while not reading.stable and tries < READINGS_MAX:
             tries += 1
             os.lseek(fd, 0, os.SEEK_SET)
             reading = self._read_once(fd, compressible) or reading
         node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=read_xattrs(fd))
-        read = ReadFile(number, slot, node, b"".join(reading.blobs), reading.size)
-        if reading.stable:
-            return read
-        return read._replace(unstable=f"it changed during each of {tries} readings", name=name)
+        problem = None if reading.stable else Problem(name, f"it changed during each of {tries} readings", stored=True)
+        return ReadFile(node, reading.blobs, reading.size, problem)
 
     def _read_once(self, fd: int, compressible: bool) -> _Reading | None:
         before = os.fstat(fd)
@@ -115,5 +122,5 @@ class FileReader:
         return blobs, size
 
 
-def _reason(exc: OSError) -> str:
-    return exc.strerror or str(exc)
+def _unreadable(name: bytes, reason: str) -> ReadFile:
+    return ReadFile(None, [], 0, Problem(name, reason, stored=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from backups.engine.blobwriter import OPEN_DATA_PACKS, BlobWriter
@@ -13,9 +13,9 @@ from backups.engine.claims import Claims
 from backups.engine.crypto import MasterKey
 from backups.engine.errors import Cancelled
 from backups.engine.fanout import FanOut
-from backups.engine.filereader import SMALL_BYTES, FileReader
+from backups.engine.filereader import SMALL_BYTES, FileReader, ReadFile
 from backups.engine.format import MIB, BlobType
-from backups.engine.messages import Batch, BatchDone, BytesRead, FolderPart, Message, ReadFile, SourceRoot
+from backups.engine.messages import Batch, BatchDone, BytesRead, FolderPart, Message, Problem, ReadPart, SourceRoot
 from backups.engine.sources import open_folder, open_root
 
 OPEN_PACKS = OPEN_DATA_PACKS
@@ -51,11 +51,9 @@ class FileWorker:
 
     def run(self, batch: Batch) -> None:
         """Read all files of a batch and report them. Raises Cancelled, Damaged, SourceMissing."""
-        files: list[ReadFile] = []
-        for part in batch:
-            files.extend(self._read_part(part))
+        parts = [self._read_part(part) for part in batch]
         self._untold = 0
-        self._report(BatchDone(self._number, files))
+        self._report(BatchDone(self._number, parts))
 
     def flush(self) -> None:
         """Send the packs that are still open."""
@@ -64,21 +62,30 @@ class FileWorker:
     def close(self) -> None:
         self._stack.close()
 
-    def _read_part(self, part: FolderPart) -> Iterator[ReadFile]:
+    def _read_part(self, part: FolderPart) -> ReadPart:
+        slots = [slot for slot, _ in part.files]
         try:
             folder_fd = open_folder(self._root_fd(part.root), part.parts)
         except OSError as exc:
             reason = exc.strerror or str(exc)
-            for slot, name in part.files:
-                yield ReadFile(part.number, slot, None, b"", 0, unreadable=reason, name=name)
-            return
+            problems = [Problem(name, reason, stored=False) for _, name in part.files]
+            return ReadPart(part.number, slots, [None] * len(slots), b"", 0, problems)
+        files: list[ReadFile] = []
         try:
-            for slot, name in part.files:
+            for _, name in part.files:
                 if self._board.cancelled:
                     raise Cancelled("cancelled on request")
-                yield self._reader.read(part.number, slot, folder_fd, name)
+                files.append(self._reader.read(folder_fd, name))
         finally:
             os.close(folder_fd)
+        return ReadPart(
+            part.number,
+            slots,
+            [file.node for file in files],
+            b"".join([blob for file in files for blob in file.blobs]),
+            sum(file.size for file in files),
+            [file.problem for file in files if file.problem],
+        )
 
     def _root_fd(self, root: int) -> int:
         if root not in self._root_fds:

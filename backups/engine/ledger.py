@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backups.engine.board import FAILED, Board
@@ -36,7 +36,7 @@ class Outcome:
     packs_confirmed: packs that this run stored there and the location confirmed.
     proof:           how, for the weakest of them; None when there was nothing to store.
     error:           for people, "" when all went well.
-    behind:          packs that are still missing there; another job brings them.
+    behind:          packs that are still missing there, as far as is known; another job brings them.
     """
 
     complete: bool = False
@@ -122,6 +122,15 @@ class Ledger:
             f"{complete} of {needed} copies could be made, nothing is acknowledged ({reasons})", self.by_key()
         )
 
+    def note_behind(self, missing_before: Mapping[int, int]) -> None:
+        """Count for each destination what it lacks of this run's packs and of the older ones.
+
+        missing_before: older packs that it lacked when the run began, by its number.
+        """
+        for number, outcome in enumerate(self.outcomes):
+            if not outcome.complete:
+                outcome.behind = missing_before.get(number, 0) + len(self.records) - outcome.packs_confirmed
+
     def by_key(self) -> dict[str, Outcome]:
         return {place.key: outcome for place, outcome in zip(self._destinations, self.outcomes, strict=True)}
 
@@ -132,10 +141,10 @@ class Ledger:
         """
         progress = self.progress
         match message:
-            case BatchDone(worker, files):
+            case BatchDone(worker, parts):
                 self._partial.pop(worker, None)
-                progress.files_done += len(files)
-                progress.bytes_done += sum(file.size for file in files)
+                progress.files_done += sum(len(part.slots) for part in parts)
+                progress.bytes_done += sum(part.size for part in parts)
             case BytesRead(worker, size):
                 self._partial[worker] = self._partial.get(worker, 0) + size
             case PackSealed(record, size):

@@ -62,29 +62,34 @@ class FolderPart(NamedTuple):
 Batch = list[FolderPart]
 
 
-class ReadFile(NamedTuple):
-    """What became of one file.
+class Problem(NamedTuple):
+    """A file that could not be read, or that changed whenever it was. reason: for people."""
 
-    node:    its JSON node, None when there is nothing to store.
-    content: its blob ids, one after the other.   size: what was read [bytes].
-    unstable, unreadable: why, if so.   name: only then.
+    name: bytes
+    reason: str
+    stored: bool
+
+
+class ReadPart(NamedTuple):
+    """What became of the files of one FolderPart; lists side by side, because there are very many files.
+
+    slots, nodes: where each file belongs, and its JSON node, None when there is nothing to store.
+    content:      all their blob ids, one after the other.   size: what was read [bytes].
     """
 
     number: int
-    slot: int
-    node: bytes | None
+    slots: list[int]
+    nodes: list[bytes | None]
     content: bytes
     size: int
-    unstable: str = ""
-    unreadable: str = ""
-    name: bytes = b""
+    problems: list[Problem]
 
 
 class BatchDone(NamedTuple):
     """All files of a batch are read."""
 
     worker: int
-    files: list[ReadFile]
+    parts: list[ReadPart]
 
 
 class BytesRead(NamedTuple):

@@ -74,7 +74,7 @@ class Publishing:
         self._opening.everywhere(self._live(), put)
 
     def mark_complete(self) -> None:
-        """Say which destinations hold everything. Raises TooFewCopies."""
+        """Say which destinations hold everything."""
         for number in self._live():
             self._ledger.outcomes[number].complete = True
 

@@ -15,7 +15,7 @@ from backups.engine.fileworker import is_long
 from backups.engine.foldercache import CachedFolder, FolderCache, pack_nodes, usable_nodes
 from backups.engine.format import MIB
 from backups.engine.ledger import Ledger
-from backups.engine.messages import Batch, BatchDone, FolderPart, Message, ReadFile, SourceRoot, WorkerFinished
+from backups.engine.messages import Batch, BatchDone, FolderPart, Message, ReadPart, SourceRoot, WorkerFinished
 from backups.engine.scanner import FileToRead, Folder, Scanner, child_path
 from backups.engine.sources import check_root, open_root
 from backups.engine.tree import encode_node, encode_tree
@@ -107,22 +107,22 @@ class SourceReading:
     def _take(self, message: Message) -> None:
         self._ledger.note(message)
         if isinstance(message, BatchDone):
-            for file in message.files:
-                self._take_file(file)
+            for part in message.parts:
+                self._take_part(part)
         elif isinstance(message, WorkerFinished):
             self._crew.note_finished(message)
 
-    def _take_file(self, file: ReadFile) -> None:
-        folder = self._open[file.number]
-        self.counts.bytes_read += file.size
-        if file.unreadable or file.unstable:
+    def _take_part(self, part: ReadPart) -> None:
+        folder = self._open[part.number]
+        self.counts.bytes_read += part.size
+        for problem in part.problems:
             folder.whole = False
-            path = os.fsdecode(child_path(folder.path, file.name))
-            listed = self.counts.unstable if file.unstable else self.counts.unreadable
-            listed.append((path, file.unstable or file.unreadable))
-        folder.nodes[file.slot] = file.node
-        folder.content.append(file.content)
-        folder.waiting -= 1
+            path = os.fsdecode(child_path(folder.path, problem.name))
+            (self.counts.unstable if problem.stored else self.counts.unreadable).append((path, problem.reason))
+        for slot, node in zip(part.slots, part.nodes, strict=True):
+            folder.nodes[slot] = node
+        folder.content.append(part.content)
+        folder.waiting -= len(part.slots)
         if not folder.waiting:
             self._complete(folder)
 

@@ -143,29 +143,9 @@ def test_an_optional_place_that_hangs_is_left_behind(studio: Studio, monkeypatch
         result = studio.backup(stores={"c": slow}, optional="c", needed=2, workers=0)
     finally:
         go_on.set()
-    assert hits and "left out of this run" in result.outcomes["c"].error
+    assert hits and "left out of this run" in result.outcomes["c"].error and result.outcomes["c"].behind > 0
     assert [result.outcomes[key].complete for key in "abc"] == [True, True, False]
     studio.check("ab")
-
-
-def test_a_slow_required_place_holds_the_reader_back_and_memory_bounded(studio: Studio) -> None:
-    """While it has taken nothing, no more than the buffers are read; nothing is dropped."""
-    go_on = threading.Event()
-    seen: list[int] = []
-
-    def wait(name: str) -> None:
-        if "data/" in name:
-            go_on.wait(60)
-
-    def listener(progress: Progress) -> None:
-        seen.append(progress.bytes_done)
-        if len(seen) > 3:
-            go_on.set()
-
-    slow = Interposed(studio.places["c"].store, wait)
-    studio.write({f"more-{i}.raw": noise.randbytes(5_000_000) for i in range(30)})
-    result = studio.backup(listener, stores={"c": slow}, workers=0)
-    assert result.outcomes["c"].complete
 
 
 def test_packs_of_a_run_that_failed_are_not_sent_again(studio: Studio) -> None:

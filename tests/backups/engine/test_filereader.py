@@ -13,9 +13,8 @@ from backups.engine.chunker import Chunker
 from backups.engine.claims import LocalClaims
 from backups.engine.crypto import MasterKey
 from backups.engine.fanout import FanOut
-from backups.engine.filereader import READINGS_MAX, FileReader
+from backups.engine.filereader import READINGS_MAX, FileReader, ReadFile
 from backups.engine.format import BLOB_MAX_BYTES, BlobType
-from backups.engine.messages import ReadFile
 from backups.engine.tree import Node, decode_tree, encode_tree
 
 
@@ -42,7 +41,7 @@ class Desk:
     def read(self, name: str) -> ReadFile:
         fd = os.open(self.folder, os.O_RDONLY)
         try:
-            return self.reader.read(1, 0, fd, os.fsencode(name))
+            return self.reader.read(fd, os.fsencode(name))
         finally:
             os.close(fd)
 
@@ -80,7 +79,7 @@ def test_a_file_that_changes_once_is_read_again_and_stored_as_it_then_is(
     (desk.folder / "a.txt").write_bytes(b"old state")
     hits = change_after_reads(desk, monkeypatch, 1, b"new state")
     file = desk.read("a.txt")
-    assert hits and not file.unstable
+    assert hits and not file.problem
     assert desk.stored(file)[1] == b"new state"
 
 
@@ -88,8 +87,9 @@ def test_a_file_that_never_holds_still_is_stored_and_marked(desk: Desk, monkeypa
     (desk.folder / "a.txt").write_bytes(b"state")
     hits = change_after_reads(desk, monkeypatch, 100, b"STATE")
     file = desk.read("a.txt")
-    assert len(hits) == READINGS_MAX and "changed during each of 4 readings" in file.unstable
-    assert desk.stored(file)[1] == b"STATE" and file.name == b"a.txt"
+    assert len(hits) == READINGS_MAX
+    assert file.problem == (b"a.txt", "it changed during each of 4 readings", True)
+    assert desk.stored(file)[1] == b"STATE"
 
 
 @pytest.mark.parametrize("now", [b"", b"short", b"much longer than it was before"])
@@ -100,7 +100,7 @@ def test_a_file_that_grows_or_shrinks_meanwhile_is_never_stored_torn(
     hits = change_after_reads(desk, monkeypatch, 1, now)
     file = desk.read("a.txt")
     node, content = desk.stored(file)
-    assert hits and not file.unstable and (content, node.size) == (now, len(now))
+    assert hits and not file.problem and (content, node.size) == (now, len(now))
 
 
 def test_a_long_file_that_is_written_meanwhile_is_marked_and_its_size_is_what_was_stored(desk: Desk) -> None:
@@ -114,19 +114,19 @@ def test_a_long_file_that_is_written_meanwhile_is_marked_and_its_size_is_what_wa
     desk.reader = FileReader(desk.reader._writer, Chunker(12345), append)
     file = desk.read("film.mov")
     node, content = desk.stored(file)
-    assert file.unstable and node.size == len(content) == file.size >= 9_000_000
+    assert file.problem and file.problem.stored and node.size == len(content) == file.size >= 9_000_000
 
 
 def test_a_vanished_file_is_named_with_the_reason(desk: Desk) -> None:
     file = desk.read("gone.txt")
-    assert (file.node, file.unreadable, file.name) == (None, "No such file or directory", b"gone.txt")
+    assert file.node is None and file.problem == (b"gone.txt", "No such file or directory", False)
 
 
 def test_neither_a_link_nor_a_pipe_that_took_a_files_place_is_read(desk: Desk) -> None:
     (desk.folder / "link").symlink_to("/etc/passwd")
     os.mkfifo(desk.folder / "pipe")
-    assert desk.read("link").unreadable == "Too many levels of symbolic links"
-    assert desk.read("pipe").unreadable == "it became something else than a file"
+    assert desk.read("link").problem == (b"link", "Too many levels of symbolic links", False)
+    assert desk.read("pipe").problem == (b"pipe", "it became something else than a file", False)
 
 
 def test_a_disk_error_in_the_middle_makes_the_file_unreadable(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_disk_error_in_the_middle_makes_the_file_unreadable(desk: Desk, monkey
 
     monkeypatch.setattr(os, "readv", failing)
     file = desk.read("film.mov")
-    assert hits and (file.node, file.unreadable) == (None, "Input/output error")
+    assert hits and file.node is None and file.problem == (b"film.mov", "Input/output error", False)
 
 
 @pytest.mark.parametrize("size", [0, 1, 512 * 1024, 512 * 1024 + 1, 24 * 1024**2, 24 * 1024**2 + 1, 70_000_001])
