@@ -55,11 +55,22 @@ def survey_target(target: Target, plan: Plan, existing: Existing) -> Survey:
             survey.files.append(number)
     for items, chosen in ((plan.hard_links, survey.hard_links), (plan.others, survey.others)):
         in_the_way += _survey_items(target, plan, items, existing, survey, chosen)
+    _free_links(plan, survey)
     if in_the_way:
         names = ", ".join(quote_name(path) for path in in_the_way[:_SHOWN])
         more = ", ..." if len(in_the_way) > _SHOWN else ""
         raise UnsafeTarget(f"{len(in_the_way)} files are in the target folder already: {names}{more}")
     return survey
+
+
+def _free_links(plan: Plan, survey: Survey) -> None:
+    """Make further names of files that stay as they are files of their own: what stays may be another content."""
+    ours = {*survey.files, *survey.candidates}
+    free = [item for item in survey.hard_links if item.linked_to not in ours]
+    survey.hard_links = [item for item in survey.hard_links if item.linked_to in ours]
+    for item in free:
+        survey.files.append(len(plan.files))
+        plan.files.append(Item(item.folder, item.node))
 
 
 def _survey_items(

@@ -6,8 +6,10 @@ way. Files grow in a private staging folder and appear under their name when the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -22,6 +24,7 @@ from backups.engine.tree import Node, unix_permissions
 STAGING_PREFIX = b".wedbackup-restore-"
 FOLDERS_OPEN = 24  # descriptors kept per thread
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STAGING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 HOLE_BYTES = 4096  # a shorter run of zeros is not worth a hole
@@ -58,7 +61,9 @@ class Target:
         status = os.fstat(self._root_fd)
         if (status.st_dev, status.st_ino) != identity:
             raise UnsafeTarget("the target folder was replaced while the restore began")
-        self._staging_fd = os.open(staging, _FOLDER, dir_fd=self._root_fd)
+        self._staging_fd = os.open(staging, _STAGING, dir_fd=self._root_fd)
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            fcntl.flock(self._staging_fd, fcntl.LOCK_SH)  # as long as anyone holds it, it is not a left-over
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Target, (self.root, self.identity, self.staging, self.folders)
@@ -78,6 +83,7 @@ class Target:
             raise map_error(exc, f"the target folder {os.fsdecode(root)}") from exc
         try:
             status = os.fstat(fd)
+            _remove_left_overs(fd)
             os.mkdir(staging, 0o700, dir_fd=fd)
         except OSError as exc:
             raise map_error(exc, f"the target folder {os.fsdecode(root)}") from exc
@@ -87,12 +93,7 @@ class Target:
 
     def close(self) -> None:
         """Remove the staging folder with whatever unfinished is in it, and release the descriptors."""
-        staging = os.open(self.staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=self._root_fd)
-        try:
-            for name in os.listdir(staging):
-                os.unlink(name, dir_fd=staging)
-        finally:
-            os.close(staging)
+        _empty(self._staging_fd)
         os.rmdir(self.staging, dir_fd=self._root_fd)
         self.release()
 
@@ -250,6 +251,30 @@ class Target:
         if ctypes.CDLL(None, use_errno=True).syncfs(self._root_fd) != 0:
             number = ctypes.get_errno()
             raise map_error(OSError(number, os.strerror(number)), "the target's file system")
+
+
+def _empty(folder: int) -> None:
+    for name in os.listdir(folder):
+        os.unlink(name, dir_fd=folder)
+
+
+def _remove_left_overs(root: int) -> None:
+    """Remove staging folders of restores that were killed: nobody holds their lock any more."""
+    for name in map(os.fsencode, os.listdir(root)):
+        if not name.startswith(STAGING_PREFIX):
+            continue
+        try:
+            fd = os.open(name, _STAGING, dir_fd=root)
+        except OSError:
+            continue  # not a folder, or not ours
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _empty(fd)
+            os.rmdir(name, dir_fd=root)
+        except OSError:
+            pass  # another restore is at work in it
+        finally:
+            os.close(fd)
 
 
 def write_sparse(fd: int, content: bytes | memoryview, offset: int) -> bool:

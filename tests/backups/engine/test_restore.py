@@ -19,7 +19,9 @@ from backups.engine.restore_crew import CrewBroken, ProcessCrew
 from backups.engine.restore_plan import Subset
 from backups.engine.restore_result import Existing, RestoreResult, TargetFull
 from backups.engine.restore_survey import make_folders
+from backups.engine.restore_target import Target
 from backups.engine.vault_reader import VaultReader
+from tests.backups.engine.backing import Studio
 from tests.backups.engine.places import NOW, PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, Link, write_snapshot
 
@@ -349,3 +351,28 @@ def test_runs_of_zeros_become_holes(tmp_path: Path, plain: bytes, blocks_at_most
             file.truncate(len(plain))
         assert (tmp_path / "film.raw").read_bytes() == plain
         assert (tmp_path / "film.raw").stat().st_blocks <= blocks_at_most
+
+
+def test_what_a_killed_restore_left_goes_and_a_running_one_is_not_disturbed(place: Place, tmp_path: Path) -> None:
+    back_up(place, WEDDING)
+    out = tmp_path / "out"
+    (out / ".wedbackup-restore-dead").mkdir(parents=True)
+    (out / ".wedbackup-restore-dead" / "7").write_bytes(b"half a file")
+    running = Target.create(str(out), [(0, b"")])
+    restored(place, out)
+    assert [name for name in os.listdir(out) if name.startswith(".")] == [running.staging.decode()]
+    running.close()
+
+
+def test_a_second_name_of_a_file_that_was_kept_gets_the_content_that_was_backed_up(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    studio.write({"a first name": b"backed up"})
+    os.link(studio.source / "a first name", studio.source / "b second name")
+    studio.backup()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a first name").write_text("edited since")
+    base = os.fsencode(studio.source)
+    assert restored(studio.places["a"], out, existing=Existing.KEEP, base=base).complete
+    assert (out / "a first name").read_text() == "edited since"
+    assert (out / "b second name").read_text() == "backed up"

@@ -60,19 +60,21 @@ class SnapshotWriter:
         return file_id
 
     def tree(self, folder: Folder) -> bytes:
+        """Write a folder and all below it; return its tree's id."""
         nodes = []
         for name, entry in sorted(folder.items()):
             if isinstance(entry, Link):
                 nodes.append(encode_node(name, status(stat.S_IFLNK | 0o777), link_target=entry.target))
             elif isinstance(entry, bytes):
                 blobs = [entry[i : i + BLOB_BYTES] for i in range(0, len(entry), BLOB_BYTES)]
-                ids = [self._blob(BlobType.DATA, blob) for blob in blobs]
+                ids = [self.blob(BlobType.DATA, blob) for blob in blobs]
                 nodes.append(encode_node(name, status(stat.S_IFREG | 0o640, len(entry)), content=ids))
             else:
                 nodes.append(encode_node(name, status(stat.S_IFDIR | 0o750), subtree=self.tree(entry)))
-        return self._blob(BlobType.TREE, encode_tree(nodes))
+        return self.blob(BlobType.TREE, encode_tree(nodes))
 
-    def _blob(self, kind: BlobType, plain: bytes) -> bytes:
+    def blob(self, kind: BlobType, plain: bytes) -> bytes:
+        """Put one blob into an open pack, once, and return its id."""
         blob_id = sha256(plain).digest()
         if blob_id in self._known:
             return blob_id
