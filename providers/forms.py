@@ -13,7 +13,7 @@ from providers import registry
 from providers.models import Location
 
 HIDDEN = {"location_id", "prefix"}  # set by the program
-USUAL = {"endpoint", "region", "checksum", "checksum_profile"}  # have defaults, but most people choose
+USUAL = {"endpoint_url", "region", "checksum"}  # have defaults, but most people choose
 WHERE = ("account", "region", "city", "country", "jurisdiction", "latitude", "longitude")
 
 
