@@ -8,10 +8,10 @@ from django.apps import AppConfig
 
 
 class WiringConfig(AppConfig):
-    """Makes Celery's application known to every process, so that a ring finds the broker; holds `serve`."""
+    """Tells the doorbell of Celery's application, so that a ring finds the broker; holds `serve`."""
 
     name = "wedbackup"
     label = "wiring"
 
     def ready(self) -> None:
-        import_module("wedbackup.celery")
+        import_module("backups.doorbell").connect("wedbackup.celery.app")

@@ -14,6 +14,7 @@ from backups.worker import stop_runs
 
 def worker_started() -> None:
     """Return the jobs of this machine's dead processes to the queue, ring, and begin to beat."""
+    doorbell.worker_is_here()
     leases_sweep()
     doorbell.ring_due()
     PULSE.start(worker_name())

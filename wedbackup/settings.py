@@ -45,7 +45,6 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "daphne",
     "wedbackup.core.adminconfig.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

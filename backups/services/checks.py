@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from backups.engine.check import CheckResult, Verdict, check
+from backups.engine.check import check
 from backups.engine.copies import Place, list_kind
 from backups.engine.errors import EngineError
+from backups.engine.findings import CheckResult, Verdict
 from backups.engine.format import FileKind, file_name
 from backups.engine.replicate import replicate
 from backups.models import Copy, Job, Snapshot, Vault

@@ -29,6 +29,7 @@ from backups.services.jobs import (
 from backups.services.leases import LIVING_SECONDS, LeaseWatch, is_alive, leases_sweep, worker_name
 from backups.states import JobState
 from tests.cast import Cast
+from wedbackup.celery import app
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import AuditEntry, Event
 
@@ -358,7 +359,8 @@ def test_a_failed_job_can_be_tried_again_a_completed_one_cannot(cast: Cast) -> N
 @pytest.fixture
 def rings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     heard: list[str] = []
-    monkeypatch.setattr(doorbell.current_app, "send_task", lambda name, **options: heard.append(name))
+    doorbell.worker_is_here()
+    monkeypatch.setattr(app, "send_task", lambda name, **options: heard.append(name))
     return heard
 
 
@@ -381,11 +383,12 @@ def test_a_ring_that_was_lost_is_made_up_by_the_next_tick(cast: Cast, monkeypatc
         raise ConnectionError("no broker")
 
     with monkeypatch.context() as patch:
-        patch.setattr(doorbell.current_app, "send_task", lose)
+        doorbell.worker_is_here()
+        patch.setattr(app, "send_task", lose)
         enqueue(cast)
     assert lost == [doorbell.TASK]
     heard: list[str] = []
-    monkeypatch.setattr(doorbell.current_app, "send_task", lambda name, **options: heard.append(name))
+    monkeypatch.setattr(app, "send_task", lambda name, **options: heard.append(name))
     assert doorbell.ring_due(clock=cast.clock) == 1
     assert heard == [doorbell.TASK]
 
