@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from backups.models import Job, Snapshot
+from backups.models import Job
 from backups.services.backups import backup_request
-from backups.states import JOB_ENDED, JOB_UNFINISHED, JobState
+from backups.services.retention import prune_request
 from tests.campaigns import proof
 from tests.campaigns.installation import DISK, MEMORY, Installation, VaultUnderTest, server_environment
-from tests.campaigns.places import Seen, let_age, new_packs, new_snapshots, stage
-from tests.campaigns.proof import Promises
-from tests.campaigns.report import Report, Round
-from tests.campaigns.server import Server, wait_for_orphans
+from tests.campaigns.interruption import Aim, Interruption, TooSlow, interrupt
+from tests.campaigns.places import new_packs, new_snapshots, prune_stage, stage
+from tests.campaigns.report import PRUNE, Report, Round
+from tests.campaigns.server import Server
 from tests.campaigns.source import Change
 from tests.servers.ports import free_port
-from wedbackup.core.clock import SYSTEM_CLOCK
 
-ROUNDS_PER_VAULT = 8  # then a new one begins, so that the copies stay small
+ROUNDS_PER_VAULT = 8  # then it is pruned and a new one begins, so that the copies stay small
 RESTORE_EVERY = 5
 ATTEMPTS_PER_ROUND = 10  # for a kill that comes too late
 FAILURES_MAX = 8  # each keeps a copy of its vault
-START_SECONDS = 30.0
-END_SECONDS = 90.0
-# The kill comes at a random moment of [0, reach). A kill that was too late shortens the reach, one that hit extends it,
-# so that about one in five is too late: the last moments of a backup are hit as often as the others.
-REACH_SECONDS, LONGER, SHORTER = 0.7, 1.04, 0.85
-
-
-class TooSlow(Exception):
-    """Something that should have happened did not; the message says what."""
 
 
 class Campaign:
@@ -44,12 +36,10 @@ class Campaign:
         self._count = count
         self._say = say
         self._installation = Installation(work)
-        self._environment = server_environment(work)
-        self._server = Server(self._environment, free_port(), work / "server.log")
-        self._reach = dict.fromkeys(Change, REACH_SECONDS)
+        self._server = Server(server_environment(work), free_port(), work / "server.log")
+        self._aims: defaultdict[str, Aim] = defaultdict(Aim)
         self._rounds_per_vault = max(1, min(ROUNDS_PER_VAULT, count // 2))
         self._vault: VaultUnderTest | None = None
-        self._promises = Promises()
 
     def run(self) -> Report:
         """Run all rounds; a failure is noted, and the next round begins with a new vault."""
@@ -57,10 +47,15 @@ class Campaign:
             self._server.start()
             self._server.wait()
             for number in range(1, self._count + 1):
-                self._one_round(number)
+                self._backup_round(number)
+                if self._vault is not None and self._vault.rounds == self._rounds_per_vault:
+                    self._prune_round(number, self._vault)
+                    self._retire()
                 if sum(bool(each.failures) for each in self.report.rounds) >= FAILURES_MAX:
                     self.report.failures.append(f"given up after {FAILURES_MAX} failed rounds")
                     break
+        except KeyboardInterrupt:
+            self.report.failures.append("ended by Ctrl-C")
         finally:
             self._server.stop()
             self._retire()
@@ -68,29 +63,46 @@ class Campaign:
         self.report.failures += proof.database_is_sound()
         return self.report
 
-    def _one_round(self, number: int) -> None:
+    def _backup_round(self, number: int) -> None:
+        """Try until a kill hits a running backup."""
         for attempt in range(ATTEMPTS_PER_ROUND):
-            seed = f"{self.report.seed}/{number}/{attempt}"
-            noise = Random(seed)
+            noise = Random(seed := f"{self.report.seed}/{number}/{attempt}")
             vault = self._present_vault(number, noise)
             this = Round(number, seed, vault.where, _next_change(vault, noise))
-            began = time.monotonic()
-            try:
-                hit = self._attempt(this, vault, noise)
-            except (TooSlow, RuntimeError) as exc:
-                hit = True
-                this.failures.append(str(exc))
-                self._server.stop()
-                self._server.start()
-                self._server.wait()
-            this.seconds = time.monotonic() - began
-            if hit:
+            if self._try(this, vault, lambda: self._back_up(this, vault, noise)):  # noqa: B023 - called at once
                 break
-            self.report.missed += 1
         else:
             this.failures.append(f"no kill in {ATTEMPTS_PER_ROUND} hit the running job")
+        self._conclude(this, vault)
+
+    def _prune_round(self, number: int, vault: VaultUnderTest) -> None:
+        """A round beyond those that count: retention at the end of a vault's life is killed as well."""
+        going = self._installation.let_expire(vault)
+        if not going:
+            return
+        noise = Random(seed := f"{self.report.seed}/{number}/{PRUNE}")
+        this = Round(number, seed, vault.where, PRUNE)
+        if self._try(this, vault, lambda: self._prune(this, vault, noise, going)):
+            self._conclude(this, vault)
+
+    def _try(self, this: Round, vault: VaultUnderTest, attempt: Callable[[], bool]) -> bool:
+        """Return whether the kill hit, or something failed, which ends the round as well."""
+        began = time.monotonic()
+        try:
+            hit = attempt()
+        except (TooSlow, RuntimeError) as exc:
+            hit = True
+            this.failures.append(str(exc))
+            self._server.stop()
+            self._server.start()
+            self._server.wait()
+        this.seconds = time.monotonic() - began
+        self.report.missed += not hit
+        return hit
+
+    def _conclude(self, this: Round, vault: VaultUnderTest) -> None:
         if this.failures:
-            this.kept = str(self._installation.keep(vault, f"round-{number}"))
+            this.kept = str(self._installation.keep(vault, f"round-{this.number}-{this.change}"))
             self._retire()
         self.report.rounds.append(this)
         self._say(str(this))
@@ -98,12 +110,9 @@ class Campaign:
             self._say(f"     {failure}")
 
     def _present_vault(self, number: int, noise: Random) -> VaultUnderTest:
-        if self._vault is not None and self._vault.rounds >= self._rounds_per_vault:
-            self._retire()
         if self._vault is None:
             even = ((number - 1) // self._rounds_per_vault) % 2 == 0
             self._vault = self._installation.vault(DISK if even else MEMORY, noise)
-            self._promises = Promises()
         return self._vault
 
     def _retire(self) -> None:
@@ -111,108 +120,84 @@ class Campaign:
             self._vault.remove()
             self._vault = None
 
-    def _attempt(self, this: Round, vault: VaultUnderTest, noise: Random) -> bool:
+    def _back_up(self, this: Round, vault: VaultUnderTest, noise: Random) -> bool:
         """Back up, kill, restart, prove. False: the job had ended before the kill, nothing was proved."""
         if this.change != Change.FIRST:
-            vault.source.change(this.change, noise)
-        before, snapshots = vault.look(), Snapshot.unscoped.filter(vault=vault.vault).count()
-        let_age(before)
-        (job,) = backup_request(vault=vault.vault, reason="campaign")
-        _wait_for(lambda: _state(job) != JobState.QUEUED, START_SECONDS, "the job does not start")
-        time.sleep(noise.uniform(0, self._reach[this.change]))
-        if _state(job) in JOB_ENDED:
-            self._reach[this.change] *= SHORTER
+            vault.source.change(Change(this.change), noise)
+        known = vault.snapshots
+
+        def ask() -> Job:
+            (job,) = backup_request(vault=vault.vault, reason="campaign")
+            return job
+
+        found = interrupt(self._server, vault, self._aims[this.change], noise, this, ask=ask)
+        if found is None:
             return False
-        this.crew = len(self._server.children)
-        session = self._server.kill()
-        killed, killed_at = time.monotonic(), SYSTEM_CLOCK.utcnow()
-        self._promises.note(vault)
-        job.refresh_from_db()
-        at_kill = vault.look()
-        self._server.start()
-        this.orphans_seconds, this.orphans = wait_for_orphans(session)
-        if job.state != JobState.RUNNING:  # it has ended just now
-            self._server.wait()
-            return False
-        self._reach[this.change] *= LONGER
-        assert job.started_at is not None
-        this.killed_after = (killed_at - job.started_at).total_seconds()
-        _note_hit(this, job, before, at_kill)
-        if Snapshot.unscoped.filter(vault=vault.vault).count() > snapshots:
-            this.stage = "recorded"
-        self._watch_going_on(this, job, vault, killed)
         vault.rounds += 1
-        this.failures += self._findings(this, vault, job, snapshots, before, at_kill, noise)
+        answers = proof.stock_says(vault)
+        _note_backup(this, vault, found, known, answers)
+        this.failures += itertools.chain(
+            self._findings(this, vault, found, answers),
+            proof.backup_was_made(vault, known),
+            self._restore(this, vault, noise),
+        )
         return True
 
-    def _watch_going_on(self, this: Round, job: Job, vault: VaultUnderTest, killed: float) -> None:
-        fence = job.fence
-        _wait_for(lambda: _fence(job) > fence, END_SECONDS, "the killed job does not start again")
-        this.going_on = time.monotonic() - killed
-        _wait_for(lambda: _state(job) in JOB_ENDED, END_SECONDS, "the killed job does not end")
-        this.done = time.monotonic() - killed
-        unfinished = Job.unscoped.filter(vault=vault.vault, state__in=JOB_UNFINISHED)
-        _wait_for(lambda: not unfinished.exists(), END_SECONDS, "jobs that followed the killed one do not end")
-        self._server.wait()
-        job.refresh_from_db()
+    def _prune(self, this: Round, vault: VaultUnderTest, noise: Random, going: set[str]) -> bool:
+        """Let the snapshots `going` go, kill, restart, prove."""
+
+        def ask() -> Job:
+            job = prune_request(vault.vault)
+            assert job is not None, "nothing has expired"
+            return job
+
+        found = interrupt(self._server, vault, self._aims[this.change], noise, this, ask=ask)
+        if found is None:
+            return False
+        vault.promises.let_go(going)
+        this.stage = prune_stage(found.before, found.at_kill)
+        answers = proof.stock_says(vault)
+        this.failures += itertools.chain(
+            self._findings(this, vault, found, answers),
+            proof.these_went(vault, going, answers),
+            self._restore(this, vault, noise),
+        )
+        return True
 
     def _findings(
-        self,
-        this: Round,
-        vault: VaultUnderTest,
-        job: Job,
-        snapshots: int,
-        before: list[Seen],
-        at_kill: list[Seen],
-        noise: Random,
+        self, this: Round, vault: VaultUnderTest, found: Interruption, answers: list[proof.Stock]
     ) -> Iterator[str]:
+        """What must hold after every kill."""
         if this.orphans:
             yield f"{this.orphans} engine processes outlived the killed server"
-        self._promises.note(vault)
-        now = vault.look()
-        yield from proof.job_went_on(job, snapshots)
-        yield from proof.nothing_left_over(before, at_kill, now, self._work / "tmp")
-        answers = proof.stock_says(vault)
-        yield from proof.copies_are_whole(vault, self._promises, answers)
-        yield from proof.copies_are_equal(now)
-        yield from proof.promises_are_kept(vault, self._promises)
-        known = set(Snapshot.unscoped.filter(vault=vault.vault).values_list("restic_id", flat=True))
-        this.unknown_snapshots = len(new_snapshots(before, at_kill) - known)
-        this.twice_recorded = len(known) > snapshots + 1
-        stored: set[str] = new_packs(before, at_kill)
-        this.packs, this.stored_at_kill = len(new_packs(before, now)), len(stored)
-        this.reused = len(stored.difference(*(answer.unused for answer in answers)))
-        if this.number % RESTORE_EVERY == 0 or this.number == self._count:
+        yield from proof.job_went_on(found.job)
+        yield from proof.nothing_left_over(found, self._work / "tmp")
+        yield from proof.copies_are_whole(vault, answers)
+        yield from proof.copies_are_equal(found.after)
+        yield from proof.promises_are_kept(vault)
+
+    def _restore(self, this: Round, vault: VaultUnderTest, noise: Random) -> Iterator[str]:
+        if this.change == PRUNE or this.number % RESTORE_EVERY == 0 or this.number == self._count:
             this.restored = True
             yield from proof.newest_restores(vault, noise.choice(vault.places), self._work / "restored")
             yield from proof.database_is_sound()
 
 
 def _next_change(vault: VaultUnderTest, noise: Random) -> Change:
-    if not Snapshot.unscoped.filter(vault=vault.vault).exists():
+    if vault.newest is None:
         return Change.FIRST
     return noise.choice([change for change in Change if change != Change.FIRST])
 
 
-def _note_hit(this: Round, job: Job, before: list[Seen], at_kill: list[Seen]) -> None:
-    this.step = job.progress.get("step", "start")
-    this.stage = stage(before, at_kill)
-    left = [size for was, seen in zip(before, at_kill, strict=True)
-            for path, size in seen.unfinished.items() if path not in was.unfinished]  # fmt: skip
-    this.unfinished_files, this.unfinished_bytes = len(left), sum(left)
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TooSlow(f"{otherwise} ({seconds:.0f} s)")
-        time.sleep(0.005)
-
-
-def _state(job: Job) -> str:
-    return Job.unscoped.values_list("state", flat=True).get(pk=job.pk)
-
-
-def _fence(job: Job) -> int:
-    return Job.unscoped.values_list("fence", flat=True).get(pk=job.pk)
+def _note_backup(
+    this: Round, vault: VaultUnderTest, found: Interruption, known: set[str], answers: list[proof.Stock]
+) -> None:
+    """Note how far the backup was at the kill, and what became of what it had stored."""
+    recorded = vault.snapshots - known
+    shown = new_snapshots(found.before, found.at_kill)
+    this.stage = "recorded" if shown & recorded else stage(found.before, found.at_kill)
+    this.twice_recorded = len(recorded) > 1
+    this.unknown_snapshots = len(shown - recorded)
+    stored: set[str] = new_packs(found.before, found.at_kill)
+    this.packs, this.stored_at_kill = len(new_packs(found.before, found.after)), len(stored)
+    this.reused = len(stored.difference(*(answer.unused for answer in answers)))

@@ -9,18 +9,21 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
 from django.core.management import call_command
 
-from backups.models import Organisation, Policy, Vault
+from backups.models import Organisation, Policy, Snapshot, Vault
 from backups.services.installation import keys_create
+from backups.services.retention import expired
 from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
 from providers.models import Location
 from providers.services.locations import location_create
 from tests.campaigns.places import Place, Seen
+from tests.campaigns.promises import Promises
 from tests.campaigns.source import ChangingSource
 from wedbackup.core.clock import SYSTEM_CLOCK
 
@@ -39,9 +42,22 @@ class VaultUnderTest:
     places: list[Place]
     rounds: int = 0
 
-    @property
+    @cached_property
     def secret(self) -> bytes:
         return vault_secret(self.vault)
+
+    @cached_property
+    def promises(self) -> Promises:
+        return Promises(self.vault)
+
+    @property
+    def newest(self) -> Snapshot | None:
+        return Snapshot.unscoped.filter(vault=self.vault).first()
+
+    @property
+    def snapshots(self) -> set[str]:
+        """The restic ids that the database knows."""
+        return set(Snapshot.unscoped.filter(vault=self.vault).values_list("restic_id", flat=True))
 
     def look(self) -> list[Seen]:
         return [place.look() for place in self.places]
@@ -65,7 +81,10 @@ class Installation:
         call_command("migrate", verbosity=0)
         self._locations = {DISK: self._make_locations(DISK, work), MEMORY: self._make_locations(MEMORY, self._memory)}
         # No snapshot is let go by the policy: whichever is missing is lost.
-        self._policy = Policy.objects.create(name="Campaign", copies_needed=COPIES, keep_last=1_000)
+        self._policy = Policy.objects.create(name="Keep all", copies_needed=COPIES, keep_last=1_000)
+        self._frugal = Policy.objects.create(
+            name="Keep one", copies_needed=COPIES, keep_last=1, keep_daily=0, keep_weekly=0, keep_monthly=0
+        )
         self._studio = Organisation.unscoped.create(name="Lumen Photography", created_at=SYSTEM_CLOCK.utcnow())
 
     def _make_locations(self, where: str, base: Path) -> list[Location]:
@@ -102,6 +121,12 @@ class Installation:
         source_add(vault, str(source.folder))
         roots = [Path(location.options["root"]) for location in locations]
         return VaultUnderTest(vault, where, source, [Place(root, root / str(vault.pk)) for root in roots])
+
+    def let_expire(self, vault: VaultUnderTest) -> set[str]:
+        """From now on the vault keeps but its newest snapshot; return those that may go."""
+        vault.vault.policy = self._frugal
+        vault.vault.save(update_fields=["policy"])
+        return {verdict.snapshot_id for verdict in expired(vault.vault)}
 
     def keep(self, vault: VaultUnderTest, name: str) -> Path:
         """Copy the database, the source and the copies of a vault aside for whoever looks for the fault."""

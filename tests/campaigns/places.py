@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -29,7 +30,10 @@ class Place:
     repository: Path
 
     def look(self) -> Seen:
-        unfinished = {path: path.stat().st_size for path in (self.root / UNFINISHED).glob("*")}
+        unfinished = {}
+        for path in (self.root / UNFINISHED).glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a dying process has just finished it
+                unfinished[path] = path.stat().st_size
         packs, indexes, snapshots, locks = (
             _names(self.repository / kind) for kind in ("data", "index", "snapshots", "locks")
         )
@@ -59,6 +63,20 @@ def stage(before: list[Seen], now: list[Seen]) -> str:
     if any(after.locks for after in now):
         return "locked"
     return "nothing stored"
+
+
+def prune_stage(before: list[Seen], now: list[Seen]) -> str:
+    """The same of a prune."""
+    pairs = list(zip(before, now, strict=True))
+    if any(was.packs - after.packs for was, after in pairs):
+        return "packs away"
+    if any(was.indexes ^ after.indexes for was, after in pairs):
+        return "index replaced"
+    if any(after.packs - was.packs for was, after in pairs):
+        return "packs rewritten"
+    if any(was.snapshots - after.snapshots for was, after in pairs):
+        return "snapshots away"
+    return "locked" if any(after.locks for after in now) else "nothing removed"
 
 
 def new_packs(before: list[Seen], now: list[Seen]) -> set[str]:

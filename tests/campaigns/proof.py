@@ -11,28 +11,14 @@ from pathlib import Path
 
 from django.db import connection
 
-from backups.models import Job, JobMove, Snapshot, SnapshotCopy
+from backups.models import Job, JobMove
 from backups.states import JOB_MOVES, JobState
 from tests.campaigns.installation import COPIES, VaultUnderTest
+from tests.campaigns.interruption import Interruption
 from tests.campaigns.places import Place, Seen
 from tests.restic import stock
 from tests.restic.trees import assert_equal
 from wedbackup.core.audit import verify_chain
-
-
-@dataclass
-class Promises:
-    """Which snapshots of a vault were ever seen acknowledged: restic id -> roots of the places that confirmed it."""
-
-    acknowledged: dict[str, set[str]] = field(default_factory=dict)
-
-    def note(self, vault: VaultUnderTest) -> None:
-        """Take in what the database says now; what it once said it must keep."""
-        confirmed = SnapshotCopy.objects.filter(
-            snapshot__vault=vault.vault, snapshot__acknowledged_at__isnull=False
-        ).values_list("snapshot__restic_id", "copy__location__options__root")
-        for restic_id, root in confirmed:
-            self.acknowledged.setdefault(restic_id, set()).add(root)
 
 
 @dataclass
@@ -61,11 +47,12 @@ def _ask(place: Place, secret: bytes) -> Stock:
         return Stock(error=str(exc))
 
 
-def copies_are_whole(vault: VaultUnderTest, promises: Promises, answers: list[Stock]) -> Iterator[str]:
+def copies_are_whole(vault: VaultUnderTest, answers: list[Stock]) -> Iterator[str]:
+    """Restic finds no error in any copy, and in each the acknowledged snapshots that it confirmed."""
     for place, answer in zip(vault.places, answers, strict=True):
         if answer.error:
             yield f"restic refuses {place.repository}: {answer.error}"
-        for restic_id, roots in promises.acknowledged.items():
+        for restic_id, roots in vault.promises.acknowledged.items():
             if str(place.root) in roots and not answer.error and restic_id not in answer.snapshots:
                 yield f"acknowledged snapshot {restic_id[:8]} is lost at {place.root}"
 
@@ -78,18 +65,17 @@ def copies_are_equal(seen: list[Seen]) -> Iterator[str]:
                 yield f"{len(differing)} {kind} are not in all copies: {sorted(differing)[:3]}"
 
 
-def promises_are_kept(vault: VaultUnderTest, promises: Promises) -> Iterator[str]:
+def promises_are_kept(vault: VaultUnderTest) -> Iterator[str]:
     """The database still knows every acknowledged snapshot and who confirmed it."""
-    now = Promises()
-    now.note(vault)
-    for restic_id, roots in promises.acknowledged.items():
+    present = vault.promises.present()
+    for restic_id, roots in vault.promises.acknowledged.items():
         if len(roots) < COPIES:
             yield f"snapshot {restic_id[:8]} was acknowledged with {len(roots)} of {COPIES} copies"
-        if not roots <= now.acknowledged.get(restic_id, set()):
+        if not roots <= present.get(restic_id, set()):
             yield f"the database has forgotten the acknowledged snapshot {restic_id[:8]}"
 
 
-def job_went_on(job: Job, snapshots_before: int) -> Iterator[str]:
+def job_went_on(job: Job) -> Iterator[str]:
     """The killed job has ended well, in legal moves, and never ran twice at a time."""
     if job.state != JobState.COMPLETED:
         yield f"the job ended as {job.state}: {job.message} {job.advice}"
@@ -101,21 +87,34 @@ def job_went_on(job: Job, snapshots_before: int) -> Iterator[str]:
         starts += state == JobState.RUNNING
     if state != job.state or starts != job.fence:
         yield f"the job's moves end in {state} after {starts} starts, the row says {job.state} and {job.fence}"
-    newest = Snapshot.unscoped.filter(vault=job.vault_id).first()
-    if Snapshot.unscoped.filter(vault=job.vault_id).count() <= snapshots_before:
+
+
+def backup_was_made(vault: VaultUnderTest, known_before: set[str]) -> Iterator[str]:
+    """There is a new snapshot, acknowledged and without gaps."""
+    newest = vault.newest
+    if newest is None or newest.restic_id in known_before:
         yield "the job left no snapshot in the database"
-    elif newest is not None and newest.acknowledged_at is None:
+    elif newest.acknowledged_at is None:
         yield "the newest snapshot is not acknowledged"
-    elif newest is not None and newest.problem_files:
+    elif newest.problem_files:
         yield f"the newest snapshot misses files of a source at rest: {newest.problem_files[:3]}"
 
 
-def nothing_left_over(before: list[Seen], at_kill: list[Seen], now: list[Seen], temporary: Path) -> Iterator[str]:
+def these_went(vault: VaultUnderTest, going: set[str], answers: list[Stock]) -> Iterator[str]:
+    """What retention let go is gone from the database and from every copy."""
+    if left := going & vault.snapshots:
+        yield f"the database still has {len(left)} expired snapshots"
+    for place, answer in zip(vault.places, answers, strict=True):
+        if left := going & answer.snapshots:
+            yield f"{place.root} still shows {len(left)} expired snapshots"
+
+
+def nothing_left_over(found: Interruption, temporary: Path) -> Iterator[str]:
     """No locks, and of unfinished files only those of the run that was killed.
 
-    before: those were made to look a day old, see `places.let_age`.
+    Those that lay there before were made to look a day old, see `places.let_age`.
     """
-    for was, killed, seen in zip(before, at_kill, now, strict=True):
+    for was, killed, seen in zip(found.before, found.at_kill, found.after, strict=True):
         if seen.locks:
             yield f"lock files are left over: {sorted(seen.locks)}"
         if aged := was.unfinished.keys() & seen.unfinished.keys():
@@ -128,7 +127,7 @@ def nothing_left_over(before: list[Seen], at_kill: list[Seen], now: list[Seen], 
 
 def newest_restores(vault: VaultUnderTest, place: Place, target: Path) -> Iterator[str]:
     """Stock restic restores the newest snapshot from `place`, equal to the source in every byte and attribute."""
-    newest = Snapshot.unscoped.filter(vault=vault.vault).first()
+    newest = vault.newest
     assert newest is not None
     try:
         stock.restore(place.repository, vault.secret, newest.restic_id, target)

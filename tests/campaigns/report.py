@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.campaigns.source import Change
+PRUNE = "prune"  # the only kind of round that is no backup
 
 
 @dataclass
 class Round:
     """One kill.
 
+    change:    what had happened to the source, a `source.Change`; or PRUNE.
     step:      what the job had told last (twice a second); stage: how far it was by what lay at the places.
     killed_after, going_on, done: from the claim to the kill, from the kill until the job ran again, until it ended [s].
     crew:      engine processes at the moment of the kill; orphans: of them, how many did not end by themselves.
@@ -27,7 +28,7 @@ class Round:
     number: int
     seed: str
     where: str
-    change: Change
+    change: str
     step: str = ""
     stage: str = ""
     killed_after: float = 0.0
@@ -52,7 +53,7 @@ class Round:
         crew = f", {self.crew} processes" if self.crew else ""
         hit = f"killed after {self.killed_after:4.2f} s in {self.step} ({self.stage}{crew})"
         went_on = f"going on after {self.going_on:.1f} s, done after {self.done:.1f} s"
-        packs = f"{self.reused} of {self.packs} packs re-used"
+        packs = f"{self.reused} of {self.packs} packs re-used" if self.packs else "nothing stored"
         verdict = "FAILED" if self.failures else "ok, restored" if self.restored else "ok"
         return f"{self.number:3}  {self.where:6}  {self.change:11}  {hit:62}  {went_on}; {packs}: {verdict}"
 
@@ -69,7 +70,8 @@ class Report:
         return bool(self.failures) or any(each.failures for each in self.rounds)
 
     def summary(self) -> dict[str, Any]:
-        rounds = self.rounds
+        rounds = [each for each in self.rounds if each.change != PRUNE]
+        prunes = [each for each in self.rounds if each.change == PRUNE]
         return {
             "rounds": len(rounds),
             "failed": sum(bool(each.failures) for each in rounds),
@@ -88,6 +90,9 @@ class Report:
             "twice_recorded": sum(each.twice_recorded for each in rounds),
             "unknown_snapshots": sum(each.unknown_snapshots for each in rounds),
             "restored": sum(each.restored for each in rounds),
+            "prunes_killed": len(prunes),
+            "prunes_failed": sum(bool(each.failures) for each in prunes),
+            "prunes_by_stage": _count(each.stage for each in prunes),
             "killed_after_seconds": _spread([each.killed_after for each in rounds]),
             "going_on_seconds": _spread([each.going_on for each in rounds]),
             "done_seconds": _spread([each.done for each in rounds]),

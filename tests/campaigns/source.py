@@ -21,10 +21,11 @@ WORDS = b"first dance, cutting of the cake, table plan, vegetarian, vegan, no nu
 
 
 class Change(StrEnum):
-    """What happens to the source before a backup. The last three are enough for the engine's worker processes."""
+    """What happens to the source before a backup."""
 
     FIRST = "first"  # the vault is empty
     LIGHT = "light"
+    # Enough for the engine's worker processes:
     HEAVY = "heavy"
     TOUCHED = "touched"
     SMALL = "small files"
