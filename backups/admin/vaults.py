@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from backups.models import Copy, Policy, Snapshot, Source, Vault
+from backups.services.vaults import vault_trust
 from backups.states import CopyState
+from wedbackup.core.access import person
 from wedbackup.core.adminsite import PlatformAdmin, ReadOnlyInline
 
 
@@ -93,6 +95,15 @@ class VaultAdmin(PlatformAdmin):
     fields = ("organisation", "wedding", "protection_class", "policy", "next_due_at", "suspicion", "created_at", "id")
     readonly_fields = ("organisation", "wedding", "protection_class", "next_due_at", "suspicion", "created_at", "id")
     inlines = (SourceInline, CopyInline, SnapshotInline)
+    actions = ("trust",)
+
+    @admin.action(description="The newest state is as it should be", permissions=["change"])
+    def trust(self, request: HttpRequest, vaults: QuerySet[Vault]) -> None:
+        for vault in vaults:
+            if vault_trust(vault, actor=person(request)):
+                messages.success(request, f"{vault}: its newest state is the measure from now on.")
+            else:
+                messages.warning(request, f"{vault}: nothing was suspected.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Vault]:
         acknowledged = Snapshot.unscoped.filter(vault=OuterRef("pk"), acknowledged_at__isnull=False)

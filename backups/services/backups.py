@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Case, IntegerField, Value, When
 
 from backups.engine.backup import BackupRequest, backup
@@ -26,6 +27,7 @@ from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
 from backups.worker import JobContext, Outcome
+from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size
 
@@ -70,15 +72,27 @@ def _request_one(vault: Vault, *, user: Any, reason: str, clock: Clock) -> Job:
     if unfinished is not None:
         return unfinished
     rank = wedding_promise(vault.wedding, clock=clock).rank
-    return job_enqueue(
-        kind=Job.Kind.BACKUP,
-        organisation=vault.organisation,
-        wedding=vault.wedding,
-        vault=vault,
-        priority=rank + CLASS_ORDER.index(Vault.ProtectionClass(vault.protection_class)),
-        parameters={"reason": reason},
-        requested_by=user,
-    )
+    with transaction.atomic():
+        if user is not None:
+            record(
+                AuditTag.BACKUP_REQUESTED,
+                actor=user,
+                subject_type="vault",
+                subject_id=vault.pk,
+                organisation_id=vault.organisation_id,
+                detail={"vault": str(vault), "reason": reason},
+                clock=clock,
+            )
+        return job_enqueue(
+            kind=Job.Kind.BACKUP,
+            organisation=vault.organisation,
+            wedding=vault.wedding,
+            vault=vault,
+            priority=rank + CLASS_ORDER.index(Vault.ProtectionClass(vault.protection_class)),
+            parameters={"reason": reason},
+            requested_by=user,
+            clock=clock,
+        )
 
 
 def run_backup(context: JobContext) -> Outcome:

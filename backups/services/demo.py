@@ -63,7 +63,9 @@ def demo_create(*, small: bool, on_progress: Callable[[int, int, int], None], cl
     written = make_wedding(folder, seed=SEED, size=SMALL if small else DEMO, on_progress=on_progress, day=day)
     venue = written.scenario.venue
     with transaction.atomic():
-        studio = organisation_create(name=STUDIO, vendor_type=Organisation.VendorType.PHOTOGRAPHER, clock=clock)
+        studio = organisation_create(
+            name=STUDIO, vendor_type=Organisation.VendorType.PHOTOGRAPHER, actor="demo", clock=clock
+        )
         wedding = wedding_create(
             couple=written.scenario.title,
             date=day,
@@ -73,6 +75,7 @@ def demo_create(*, small: bool, on_progress: Callable[[int, int, int], None], cl
             latitude=venue.latitude,
             longitude=venue.longitude,
             jurisdiction="UK" if venue.jurisdiction == "GB" else "EU",
+            actor="demo",
             clock=clock,
         )
         for protection_class, path in written.sources.items():
@@ -96,9 +99,10 @@ def _vault(studio: Organisation, wedding: Wedding, protection_class: str, path: 
         protection_class=protection_class,
         policy=Policy.objects.get(name=EMBEDDED),
         locations=list(Location.objects.filter(enabled=True).order_by("created_at")),
+        actor="demo",
         clock=clock,
     )
-    source_add(vault, str(path))
+    source_add(vault, str(path), actor="demo", clock=clock)
     return vault
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from backups.models import Organisation
+from wedbackup.core.audit import SYSTEM, AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import User
 
 
-def organisation_create(*, name: str, vendor_type: str, clock: Clock = SYSTEM_CLOCK) -> Organisation:
+def organisation_create(
+    *, name: str, vendor_type: str, actor: User | str = SYSTEM, clock: Clock = SYSTEM_CLOCK
+) -> Organisation:
     """Record a business.
 
     name:        unique among all businesses.
@@ -16,5 +22,15 @@ def organisation_create(*, name: str, vendor_type: str, clock: Clock = SYSTEM_CL
     """
     organisation = Organisation(name=name, vendor_type=vendor_type, created_at=clock.utcnow())
     organisation.full_clean()
-    organisation.save()
+    with transaction.atomic():
+        organisation.save()
+        record(
+            AuditTag.ORGANISATION_CREATED,
+            actor=actor,
+            subject_type="organisation",
+            subject_id=organisation.pk,
+            organisation_id=organisation.pk,
+            detail={"name": name},
+            clock=clock,
+        )
     return organisation

@@ -6,6 +6,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -14,9 +15,11 @@ from backups.engine.crypto import MasterKey
 from backups.engine.errors import EngineError
 from backups.engine.key import FOR_SECRETS
 from backups.engine.repository import Config, new_vault, read_config
-from backups.models import Copy, Job, Organisation, Policy, Source, Vault, Wedding
+from backups.models import Copy, Job, Organisation, Policy, Snapshot, Source, Vault, Wedding
 from providers.models import Location
+from wedbackup.core.audit import SYSTEM, AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import User
 from wedbackup.core.sealing import SealingError, seal, unseal
 
 SECRET_BYTES = 32
@@ -30,6 +33,7 @@ def vault_create(
     protection_class: str,
     policy: Policy,
     locations: Sequence[Location],
+    actor: User | str = SYSTEM,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Vault:
     """Make a vault with a fresh secret and master key, and its (still empty) copies at `locations`.
@@ -61,10 +65,19 @@ def vault_create(
         vault.save(force_insert=True)
         for place, location in enumerate(locations):
             Copy.unscoped.create(vault=vault, location=location, required=place < policy.copies_needed)
+        places = [location.name for location in locations]
+        _audit(AuditTag.VAULT_CREATED, vault, actor, clock, policy=policy.name, locations=places)
     return vault
 
 
-def source_add(vault: Vault, path: str, excludes: Sequence[str] = ()) -> Source:
+def source_add(
+    vault: Vault,
+    path: str,
+    excludes: Sequence[str] = (),
+    *,
+    actor: User | str = SYSTEM,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Source:
     """Add a folder to what goes into `vault`; adding it twice returns the first.
 
     Raises ValidationError when the path is no absolute path of a folder that is there now.
@@ -73,10 +86,43 @@ def source_add(vault: Vault, path: str, excludes: Sequence[str] = ()) -> Source:
         raise ValidationError(f"{path} is not an absolute path.")
     if not os.path.isdir(path):
         raise ValidationError(f"{path} is not a folder on this machine. Check the path, or connect its disk.")
-    source, _ = Source.unscoped.get_or_create(
-        vault=vault, path=os.path.normpath(path), defaults={"excludes": list(excludes)}
-    )
+    with transaction.atomic():
+        source, is_new = Source.unscoped.get_or_create(
+            vault=vault, path=os.path.normpath(path), defaults={"excludes": list(excludes)}
+        )
+        if is_new:
+            _audit(AuditTag.SOURCE_ADDED, vault, actor, clock, path=source.path, excludes=list(excludes))
     return source
+
+
+def vault_trust(vault: Vault, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Let a person say that the newest state of a suspicious vault is as it should be; False if nothing was suspected.
+
+    It is the measure for the next backups from now on, and old snapshots may expire again.
+    """
+    newest = Snapshot.unscoped.filter(vault=vault).first()
+    with transaction.atomic():
+        suspicion = Vault.unscoped.filter(pk=vault.pk).values_list("suspicion", flat=True).get()
+        if not suspicion:
+            return False
+        Vault.unscoped.filter(pk=vault.pk).update(suspicion="")
+        if newest is not None:
+            Snapshot.unscoped.filter(pk=newest.pk).update(suspicion="")
+        _audit(AuditTag.VAULT_TRUSTED, vault, actor, clock, suspicion=suspicion)
+    vault.suspicion = ""
+    return True
+
+
+def _audit(tag: AuditTag, vault: Vault, actor: User | str, clock: Clock, **detail: Any) -> None:
+    record(
+        tag,
+        actor=actor,
+        subject_type="vault",
+        subject_id=vault.pk,
+        organisation_id=vault.organisation_id,
+        detail={"vault": str(vault), **detail},
+        clock=clock,
+    )
 
 
 def vault_of(job: Job) -> Vault:

@@ -9,7 +9,9 @@ from django.db import transaction
 
 from backups.models import Organisation, Wedding, WeddingVendor
 from backups.policy.priority import Promise, promise_at
+from wedbackup.core.audit import SYSTEM, AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import User
 
 
 @transaction.atomic
@@ -23,6 +25,7 @@ def wedding_create(
     latitude: float | None = None,
     longitude: float | None = None,
     jurisdiction: str = "",
+    actor: User | str = SYSTEM,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Wedding:
     """Record a wedding and the organisations that work on it.
@@ -46,6 +49,14 @@ def wedding_create(
     wedding.save()
     for organisation in vendors:
         WeddingVendor.objects.create(wedding=wedding, organisation=organisation)
+    record(
+        AuditTag.WEDDING_CREATED,
+        actor=actor,
+        subject_type="wedding",
+        subject_id=wedding.pk,
+        detail={"couple": couple, "date": date, "vendors": [str(organisation) for organisation in vendors]},
+        clock=clock,
+    )
     return wedding
 
 

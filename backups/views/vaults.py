@@ -15,7 +15,8 @@ from backups.models import Organisation, Vault, Wedding
 from backups.services.organisations import organisation_create
 from backups.services.vaults import source_add, vault_create
 from backups.views.forms import OrganisationForm, SourceForm, VaultForm
-from wedbackup.core.access import fetch, platform_only
+from wedbackup.core.access import fetch, person, platform_only
+from wedbackup.core.models import User
 
 
 @require_GET
@@ -32,7 +33,7 @@ def organisation_new(request: HttpRequest) -> HttpResponse:
     """Enter a business."""
     form = OrganisationForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        organisation = organisation_create(**form.cleaned_data)
+        organisation = organisation_create(**form.cleaned_data, actor=person(request))
         messages.success(request, f"{organisation.name} is entered. Now enter a wedding it works on.")
         return redirect("wedding-new")
     context = {"form": form, "title": "Add a business", "button": "Save the business", "back": "organisations"}
@@ -48,7 +49,7 @@ def vault_new(request: HttpRequest, wedding_id: uuid.UUID) -> HttpResponse:
     form = VaultForm(request.POST or None, organisations=organisations)
     if request.method == "POST" and form.is_valid():
         try:
-            vault = _vault_made(wedding, form)
+            vault = _vault_made(wedding, form, person(request))
         except ValidationError as error:
             form.add_error(None, error.messages)
         else:
@@ -64,14 +65,14 @@ def vault_new(request: HttpRequest, wedding_id: uuid.UUID) -> HttpResponse:
     return render(request, "backups/form.html", context)
 
 
-def _vault_made(wedding: Wedding, form: VaultForm) -> Vault:
+def _vault_made(wedding: Wedding, form: VaultForm, actor: User) -> Vault:
     """Make the vault and its source together, or neither."""
     answers = dict(form.cleaned_data)
     path = answers.pop("path")
     with transaction.atomic():
-        vault = vault_create(wedding=wedding, **{**answers, "locations": list(answers["locations"])})
+        vault = vault_create(wedding=wedding, actor=actor, **{**answers, "locations": list(answers["locations"])})
         if path:
-            source_add(vault, path)
+            source_add(vault, path, actor=actor)
     return vault
 
 
@@ -83,7 +84,7 @@ def source_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
     form = SourceForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            source = source_add(vault, form.cleaned_data["path"], form.cleaned_data["excludes"])
+            source = source_add(vault, form.cleaned_data["path"], form.cleaned_data["excludes"], actor=person(request))
         except ValidationError as error:
             form.add_error("path", error.messages)
         else:

@@ -18,7 +18,7 @@ from backups.services.weddings import wedding_create
 from backups.views.forms import WeddingForm
 from backups.views.reads import find_weddings, job_lines, jobs_of, told_to, vault_views
 from wedbackup.core import clock
-from wedbackup.core.access import fetch, platform_only
+from wedbackup.core.access import fetch, person, platform_only
 from wedbackup.core.htmx import render_page
 
 WEDDINGS_PER_PAGE = 50
@@ -67,7 +67,7 @@ def wedding_new(request: HttpRequest) -> HttpResponse:
     """Enter a wedding."""
     form = WeddingForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        wedding = wedding_create(**form.cleaned_data)
+        wedding = wedding_create(**form.cleaned_data, actor=person(request))
         messages.success(request, f"{wedding.couple} is entered. Now add a vault, so that something is backed up.")
         return redirect("wedding", wedding.pk)
     return render(

@@ -20,6 +20,7 @@ from django.db import transaction
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import AuditEntry, AuditHead, User
 
+SYSTEM = "system"  # the actor when no person acted
 GENESIS = "0" * 64  # what the first line holds as the hash of the line before it
 
 
@@ -33,6 +34,7 @@ class AuditTag(StrEnum):
     ORGANISATION_CREATED = "organisation.created"
     WEDDING_CREATED = "wedding.created"
     VAULT_CREATED = "vault.created"
+    VAULT_TRUSTED = "vault.trusted"
     SOURCE_ADDED = "source.added"
     SOURCE_REMOVED = "source.removed"
     POLICY_CHANGED = "policy.changed"

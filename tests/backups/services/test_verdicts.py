@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backups.models import Copy, Organisation, Snapshot, Vault
+from backups.services.vaults import vault_trust
 from backups.services.verdicts import (
     ATTENTION,
     DANGER,
@@ -20,11 +21,12 @@ from backups.services.verdicts import (
     wedding_verdicts,
 )
 from backups.services.weddings import wedding_create
-from backups.states import CopyState
+from backups.states import CopyState, JobState
 from providers.models import Location
 from tests.backups.ground import Ground, make_member
+from wedbackup.core.audit import AuditTag
 from wedbackup.core.clock import SYSTEM_CLOCK
-from wedbackup.core.models import User
+from wedbackup.core.models import AuditEntry, User
 
 
 @pytest.fixture
@@ -136,3 +138,19 @@ def test_several_weddings_are_counted_in_the_overview(
 ) -> None:
     wedding_create(couple="Mary & Joan", date=ground.wedding.date, vendors=[ground.studio])
     assert overview_verdict(staff).sentence == "1 wedding has no backup yet, 1 is safe."
+
+
+def test_a_person_may_say_that_a_shrunk_source_is_as_it_should_be(
+    ground: Ground, far_apart: None, saved: Vault
+) -> None:
+    for file in list(ground.source().rglob("*.jpg"))[:10]:
+        file.unlink()
+    ground.back_up(saved)
+    assert vault_verdict(saved).level == ATTENTION
+
+    assert vault_trust(saved, actor="alice")
+
+    assert vault_verdict(saved).is_safe
+    assert ground.back_up(saved).state == JobState.COMPLETED
+    assert AuditEntry.objects.get(tag=AuditTag.VAULT_TRUSTED).actor == "alice"
+    assert not vault_trust(saved, actor="alice")
