@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils.module_loading import import_string
 
 from backups.engine.errors import Cancelled, EngineError, Locked, TooFewCopies
@@ -35,6 +35,8 @@ RUNNERS: dict[str, str] = {
 ATTEMPTS_MAX = 8
 BACKOFF_SECONDS = 5.0
 BACKOFF_MAX_SECONDS = 300.0
+WRITES_MAX = 5
+WRITE_PAUSE_SECONDS = 1.0
 SHUTDOWN_REASON = "the server is shutting down"
 # Trouble that passes by itself, although the same call need not be repeated at once.
 _PASSING = (TooFewCopies, Locked, BreakerOpen, OperationalError)
@@ -93,7 +95,7 @@ def run_next(worker_name: str, only: Job | None = None, *, clock: Clock = SYSTEM
     try:
         if _stopping.is_set():  # told to stop between the claim and now
             run.stop(Stop.SHUTDOWN)
-        _finish(run, worker_name, _attempt(run))
+        _persist(run, worker_name, _attempt(run))
     except (KeyboardInterrupt, SystemExit):
         job_hand_back(job, "its process was interrupted", clock=clock)
         raise
@@ -110,6 +112,18 @@ def _attempt(run: Run) -> Outcome | Exception:
         return runner(JobContext(run.job, run.cancel, run.report, run.clock))
     except Exception as exc:
         return exc
+
+
+def _persist(run: Run, worker: str, outcome: Outcome | Exception) -> None:
+    """Write how it ended, also when the database is too busy for the first try: the work must not be done twice."""
+    for _ in range(WRITES_MAX - 1):
+        try:
+            return _finish(run, worker, outcome)
+        except OperationalError as exc:
+            log.warning("job %s: its end could not be written (%s); trying again", run.job.pk, exc)
+            connection.close()
+            run.clock.sleep(WRITE_PAUSE_SECONDS)
+    return _finish(run, worker, outcome)
 
 
 def _finish(run: Run, worker: str, outcome: Outcome | Exception) -> None:

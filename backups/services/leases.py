@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 
 from backups.models import Job
+from backups.pulse import PULSE
 from backups.services.jobs import job_hand_back
 from backups.states import JobState
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -67,6 +68,11 @@ def _life(pid: int) -> str:
     return hashlib.sha256(f"{boot_id}{started}".encode()).hexdigest()[:10]
 
 
+def _is_orphan(job: Job) -> bool:
+    """Whether this very process claimed the job and has no run of it any more: its end could not be written."""
+    return job.lease_owner == worker_name() and all(run.job.pk != job.pk for run in PULSE.runs())
+
+
 class LeaseWatch:
     """What one process has seen of the running jobs' leases, and since when."""
 
@@ -85,7 +91,7 @@ class LeaseWatch:
                 unrenewed = now - self._seen[job.pk][2]
                 over = job.lease_expires_at is None or job.lease_expires_at < wall
                 patience = settings.HEARTBEAT_SECONDS * 1.5 if over else settings.LEASE_SECONDS * 2
-                if is_alive(job.lease_owner):
+                if is_alive(job.lease_owner) and not _is_orphan(job):
                     patience = LIVING_SECONDS
                 if unrenewed >= patience:
                     lost.append(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -16,7 +17,7 @@ from backups.engine.errors import SourceMissing, TooFewCopies
 from backups.engine.progress import Progress
 from backups.models import Job
 from backups.pulse import PULSE
-from backups.services.jobs import LeaseLost, job_cancel, job_claim, job_enqueue, job_hand_back
+from backups.services.jobs import LeaseLost, job_cancel, job_claim, job_enqueue, job_hand_back, job_move
 from backups.states import JobState
 from backups.worker import (
     ATTEMPTS_MAX,
@@ -197,6 +198,29 @@ def test_a_run_that_cannot_renew_its_lease_stops_by_itself(
     job = run_job(runner)
     assert failed
     assert job.state == JobState.RUNNING  # for the sweeper: this worker writes nothing any more
+
+
+def test_an_end_that_could_not_be_written_at_first_is_written_later(
+    run_job: Callable[[Runner], Job], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[str] = []
+
+    def busy_twice(job: Job, to: str, **more: Any) -> bool:
+        tries.append(to)
+        if len(tries) <= 2:
+            raise OperationalError("database is locked")
+        return job_move(job, to, **more)
+
+    monkeypatch.setattr(worker, "job_move", busy_twice)
+    runs: list[JobContext] = []
+
+    def runner(ctx: JobContext) -> Outcome:
+        runs.append(ctx)
+        return Outcome(JobState.COMPLETED, "Done.")
+
+    assert run_job(runner).state == JobState.COMPLETED
+    assert (len(tries), len(runs)) == (3, 1)
+    assert "database is locked" in caplog.text
 
 
 def test_a_heartbeat_renews_the_lease_and_writes_the_progress(
