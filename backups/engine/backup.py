@@ -22,19 +22,19 @@ from backups.engine.excludes import Excludes
 from backups.engine.fanout import FanOut
 from backups.engine.fileworker import OPEN_PACKS, FileWorker
 from backups.engine.foldercache import FolderCache
-from backups.engine.format import BlobType, to_nanoseconds
+from backups.engine.format import BlobType, FileKind, to_nanoseconds
 from backups.engine.ledger import Ledger, Outcome
 from backups.engine.messages import Destination, SourceRoot, WorkerSetup
 from backups.engine.opening import Opening, vault_of
 from backups.engine.parents import find_parent
 from backups.engine.progress import CancelToken, Listener, ignore
-from backups.engine.publish import Publishing, index_documents, snapshot_document
+from backups.engine.publish import Document, Publishing, index_documents, snapshot_document
 from backups.engine.reading import Counts, SourceReading
 from backups.engine.repository import Config, read_config
 from backups.engine.scanner import Scanner
 from backups.engine.snapshot import encode_snapshot
 from backups.engine.sources import find_root
-from backups.engine.survey import Survey, survey
+from backups.engine.survey import Survey, VaultCopy, survey
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["BackupRequest", "BackupResult", "Destination", "Outcome", "backup"]
@@ -153,25 +153,41 @@ class _Run:
         opening.open()
         hold = opening.lock(self._stack, request.clock)
         copies = opening.list()
-        found = survey(copies, ledger.pulse)
-        ledger.check_enough()
-        paths = tuple(sorted(request.sources))
-        parent = find_parent(copies, paths, request.hostname)
         cache = FolderCache(request.cache_path, self._config.repository_id)
         self._stack.callback(cache.close)
+        found = survey(copies, cache, ledger.pulse)
+        paths = tuple(sorted(request.sources))
+        parent = find_parent(copies, paths, request.hostname, cache)
 
         tree, counts = self._read(found, cache)
 
         opening.confirm(hold)
+        snapshot_id = self._publish(copies, found, cache, tree, parent, paths, began)
+        ledger.pulse("done")
+        return self._result(snapshot_id, tree, began, parent, counts, found)
+
+    def _publish(
+        self,
+        copies: list[VaultCopy],
+        found: Survey,
+        cache: FolderCache,
+        tree: bytes,
+        parent: str | None,
+        paths: tuple[str, ...],
+        began: int,
+    ) -> str:
+        """Make the packs of this run visible at every whole destination and return the snapshot's id."""
+        request, ledger = self._request, self._ledger
         publishing = Publishing(
-            request.destinations, opening, copies, found, ledger, request.copies_needed, self._cancel
+            request.destinations, self._opening, copies, found, ledger, request.copies_needed, self._cancel
         )
         publishing.catch_up()
         records = [*ledger.records, *found.adopted]
-        complete_answers = len(copies) == len(request.destinations)
-        if complete_answers:  # a destination that is away may hold what seems lost
+        all_answered = len(copies) == len(request.destinations)
+        if all_answered:  # a destination that is away may hold what seems lost
             records += [record for kept in found.shrunk.values() for record in kept]
-        publishing.publish(index_documents(request.master, records), "index")
+        documents = index_documents(request.master, records)
+        publishing.publish(documents, "index")
         fields = encode_snapshot(
             time=began,
             tree=tree,
@@ -181,16 +197,23 @@ class _Run:
             tags=request.tags,
             parent=parent,
         )
-        document = snapshot_document(request.master, fields)
+        documents.append(snapshot_document(request.master, fields))
         ledger.commit()
-        publishing.publish([document], "snapshot")
-        if complete_answers and found.shrunk:
+        publishing.publish(documents[-1:], "snapshot")
+        if all_answered and found.shrunk:
             publishing.remove_shrunk_indexes()
         publishing.mark_complete()
         ledger.note_behind({copy.number: found.missing_at(copy) for copy in copies})
+        self._keep(cache, copies, documents)
+        return documents[-1][1]
+
+    def _keep(self, cache: FolderCache, copies: list[VaultCopy], documents: list[Document]) -> None:
+        """Make what the cache learned lasting, now that the snapshot which it describes is."""
+        kinds = (FileKind.INDEX, FileKind.SNAPSHOTS)
+        cache.keep_documents({file_id for copy in copies for kind in kinds for file_id in copy.listing[kind]})
+        for _, file_id, stored in documents:
+            cache.put_document(file_id, stored)
         cache.commit()
-        ledger.pulse("done")
-        return self._result(document[1], tree, began, parent, counts, found)
 
     def _read(self, found: Survey, cache: FolderCache) -> tuple[bytes, Counts]:
         """Read the sources, and return the root tree and the counts when every pack is where it must be."""

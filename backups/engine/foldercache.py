@@ -1,7 +1,8 @@
 """What the last run knew of each folder, so that an unchanged one costs one listing and no reading.
 
 A local SQLite file per vault. It is only a cache: losing it costs time, and nothing in it is believed unless every
-blob it names is still in the index.
+blob it names is still in the index. It also keeps index and snapshot files as they are stored, sealed, so that a run
+does not fetch the same thousand small files again and again; their names prove their content.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 
@@ -22,8 +23,9 @@ CREATE TABLE IF NOT EXISTS folder (
     path BLOB PRIMARY KEY, signature BLOB NOT NULL, tree_id BLOB NOT NULL, content BLOB NOT NULL, nodes BLOB NOT NULL,
     settled_before INTEGER NOT NULL, settled INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document (file_id TEXT PRIMARY KEY, stored BLOB NOT NULL);
 """
-_VERSION = 1  # of the schema and of what the signature covers; another one starts anew
+_VERSION = 2  # of the schema and of what the signature covers; another one starts anew
 
 
 class CachedFolder(NamedTuple):
@@ -74,10 +76,11 @@ class FolderCache:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != _VERSION:
             connection.executescript(
-                f"DROP TABLE IF EXISTS vault; DROP TABLE IF EXISTS folder; {_SCHEMA} PRAGMA user_version={_VERSION}"
+                "DROP TABLE IF EXISTS vault; DROP TABLE IF EXISTS folder; DROP TABLE IF EXISTS document;"
+                f"{_SCHEMA} PRAGMA user_version={_VERSION}"
             )
         if connection.execute("SELECT repository_id FROM vault").fetchone() != (repository_id,):
-            connection.executescript("BEGIN IMMEDIATE; DELETE FROM vault; DELETE FROM folder; COMMIT")
+            connection.executescript("BEGIN; DELETE FROM vault; DELETE FROM folder; DELETE FROM document; COMMIT")
             connection.execute("INSERT INTO vault VALUES (?)", (repository_id,))
 
     def get(self, path: bytes) -> CachedFolder | None:
@@ -85,6 +88,22 @@ class FolderCache:
             "SELECT signature, tree_id, content, nodes, settled_before, settled FROM folder WHERE path=?", (path,)
         )
         return CachedFolder(*row[0]) if row else None
+
+    def document(self, file_id: str) -> bytes | None:
+        """Return the stored bytes of an index or snapshot file."""
+        row = self._run("SELECT stored FROM document WHERE file_id=?", (file_id,))
+        return row[0][0] if row else None
+
+    def put_document(self, file_id: str, stored: bytes) -> None:
+        self._begin()
+        self._run("REPLACE INTO document VALUES (?, ?)", (file_id, stored))
+
+    def keep_documents(self, file_ids: set[str]) -> None:
+        """Forget the documents that no destination has any more."""
+        gone = [(row[0],) for row in self._run("SELECT file_id FROM document") if row[0] not in file_ids]
+        for file_id in gone:
+            self._begin()
+            self._run("DELETE FROM document WHERE file_id=?", file_id)
 
     def put(self, path: bytes, folder: CachedFolder) -> None:
         """Remember a folder; becomes lasting with `commit`."""
@@ -111,9 +130,7 @@ class FolderCache:
         if self._connection is not None and not self._connection.in_transaction:
             self._run("BEGIN IMMEDIATE")
 
-    def _run(
-        self, statement: str, values: tuple[object, ...] = ()
-    ) -> list[tuple[bytes, bytes, bytes, bytes, int, bool]]:
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         if self._connection is None:
             return []
         try:

@@ -5,6 +5,7 @@ A destination that failed anything before gets neither index nor snapshot: what 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,8 @@ class Publishing:
         def remove(number: int) -> None:
             repository = self._copies[number].repository
             for index_id in self._found.shrunk:
-                repository.store.delete(repository.name(FileKind.INDEX, index_id))
+                with contextlib.suppress(StoreError):  # without the right to delete it stays, for prune to remove
+                    repository.store.delete(repository.name(FileKind.INDEX, index_id))
 
         self._opening.everywhere(self._live(), remove)
 

@@ -7,17 +7,20 @@ names were left by a run that was killed: what they hold, once verified, need no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from backups.engine.copies import Listing
 from backups.engine.errors import Damaged
+from backups.engine.foldercache import FolderCache
 from backups.engine.format import BlobType, FileKind, file_name
 from backups.engine.index import PackRecord, decode_records
 from backups.engine.known import KnownBlobs
 from backups.engine.pack import HEADER_BYTES_MAX, PackedBlob, header_length, pack_bytes, read_header
 from backups.engine.parallel import each
-from backups.engine.repository import Repository
+from backups.engine.repository import Repository, unpack_document
 from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
 
 _TAIL_BYTES = 64 * 1024  # holds the header of nearly every pack
@@ -68,14 +71,14 @@ class Survey:
         return sum(not copy.holds(FileKind.DATA, pack_id, size) for pack_id, size in self.packs.items())
 
 
-def survey(copies: list[VaultCopy], pulse: Callable[[], None]) -> Survey:
+def survey(copies: list[VaultCopy], cache: FolderCache, pulse: Callable[[], None]) -> Survey:
     """Read all indexes and adopt what they do not name. `pulse` may raise Cancelled."""
     result = Survey()
     index_ids = {file_id for copy in copies for file_id in copy.listing[FileKind.INDEX]}
     named: set[str] = set()
     for index_id in sorted(index_ids):
         pulse()
-        records = _load_index(copies, index_id)
+        records = _load_index(copies, index_id, cache)
         if records is not None:
             named.update(record.pack_id for record in records)
             _take_index(result, copies, index_id, records)
@@ -85,18 +88,34 @@ def survey(copies: list[VaultCopy], pulse: Callable[[], None]) -> Survey:
     return result
 
 
-def _load_index(copies: list[VaultCopy], index_id: str) -> list[PackRecord] | None:
-    """Return the records of an index file, None when no copy of it is good: then its packs are adopted anew."""
-    for copy in copies:
-        if not copy.holds(FileKind.INDEX, index_id):
-            continue
+def load_document(
+    copies: Sequence[VaultCopy], kind: FileKind, file_id: str, cache: FolderCache
+) -> dict[str, Any] | None:
+    """Return an index or snapshot file from the cache or the first good copy; None when no copy is good."""
+    holders = [copy for copy in copies if copy.holds(kind, file_id)]
+    kept = cache.document(file_id) if holders else None
+    if kept is not None:
+        with contextlib.suppress(Damaged):
+            return unpack_document(holders[0].repository.master, file_id, kept)
+    for copy in holders:
+        repository = copy.repository
         try:
-            return list(decode_records(copy.repository.load_document(FileKind.INDEX, index_id)))
+            stored = repository.store.get(repository.name(kind, file_id))
+            document = unpack_document(repository.master, file_id, stored)
         except Damaged:
-            copy.damaged.add(file_name(FileKind.INDEX, index_id))
+            copy.damaged.add(file_name(kind, file_id))
         except StoreError:
             continue
+        else:
+            cache.put_document(file_id, stored)
+            return document
     return None
+
+
+def _load_index(copies: list[VaultCopy], index_id: str, cache: FolderCache) -> list[PackRecord] | None:
+    """Return the records of an index file, None when no copy of it is good: then its packs are adopted anew."""
+    document = load_document(copies, FileKind.INDEX, index_id, cache)
+    return None if document is None else list(decode_records(document))
 
 
 def _take_index(result: Survey, copies: list[VaultCopy], index_id: str, records: list[PackRecord]) -> None:

@@ -199,6 +199,15 @@ def test_a_pack_that_one_place_lost_comes_back_from_another(studio: Studio) -> N
     studio.check()
 
 
+def test_index_and_snapshot_files_are_fetched_once(studio: Studio) -> None:
+    studio.backup()
+    studio.write({"late.txt": b"late"})
+    studio.backup()
+    denying = failing(studio.places["a"], effect=Effect.DENIED, operation=Operation.GET, match="index/")
+    result = studio.backup(stores={"a": denying})
+    assert result.bytes_read == 0 and result.outcomes["a"].complete and not denying.hits
+
+
 def test_a_place_where_stock_restic_holds_an_exclusive_lock_is_left_out(studio: Studio) -> None:
     studio.backup()
     place = studio.places["b"].open()

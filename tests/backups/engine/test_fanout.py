@@ -43,6 +43,10 @@ class Run:
         self.sent.append(sha256(content).hexdigest())
         self.fan_out.send(self.sent[-1], memoryview(buffer)[: len(content)], buffer)
 
+    def send_many(self, count: int) -> None:
+        for _ in range(count):
+            self.send()
+
     def told(self) -> list[Message]:
         found = []
         while not self.messages.empty():
@@ -72,7 +76,7 @@ def test_every_place_gets_the_same_packs_and_each_is_confirmed() -> None:
 def test_a_slow_required_place_holds_the_reader_back() -> None:
     run = Run(fast=True, slow=True)
     run.gates["fast"].set()
-    reader = threading.Thread(target=lambda: [run.send() for _ in range(20)])
+    reader = threading.Thread(target=run.send_many, args=(20,))
     reader.start()
     reader.join(0.5)
     assert reader.is_alive() and len(run.sent) == 1 + QUEUED_PACKS
@@ -99,7 +103,7 @@ def test_a_slow_optional_place_is_dropped_and_its_buffers_come_back() -> None:
 def test_a_place_that_another_process_dropped_holds_nobody_up() -> None:
     run = Run(fast=True, hanging=True)
     run.gates["fast"].set()
-    reader = threading.Thread(target=lambda: [run.send() for _ in range(20)])
+    reader = threading.Thread(target=run.send_many, args=(20,))
     reader.start()
     reader.join(0.3)
     assert reader.is_alive()

@@ -71,5 +71,13 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert FolderCache(path, "vault").get(b"/a") == ROW
 
 
+def test_documents_are_kept_while_anybody_has_them(tmp_path: Path) -> None:
+    cache = FolderCache(str(tmp_path / "cache"), "vault")
+    cache.put_document("aa", b"sealed")
+    cache.put_document("bb", b"sealed too")
+    cache.keep_documents({"bb", "cc"})
+    assert (cache.document("aa"), cache.document("bb"), cache.document("cc")) == (None, b"sealed too", None)
+
+
 def test_damaged_nodes_are_no_nodes() -> None:
     assert usable_nodes(ROW._replace(nodes=b"rot")) == [] and usable_nodes(None) == []
