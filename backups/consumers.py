@@ -42,10 +42,13 @@ class Followed:
     user: Any
     rate: Rate = field(default_factory=Rate)
 
-    def take(self, progress: dict[str, Any], at: datetime) -> None:
-        """Take a pushed report."""
+    def take(self, progress: dict[str, Any], at: datetime) -> bool:
+        """Take a pushed report; False for one that is overtaken: it may be sent after the job's end was written."""
+        if self.job.ended or (self.job.progress_at is not None and at <= self.job.progress_at):
+            return False
         self.job.progress, self.job.progress_at = progress, at
         self._note()
+        return True
 
     def take_row(self, job: Job) -> None:
         """Take the row as it is now; within one attempt its progress may be older than what was pushed."""
@@ -184,8 +187,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             if followed is None:
                 return
             self.followed[message["job"]] = followed
-        followed.take(message["progress"], datetime.fromisoformat(message["at"]))
-        await self.send_json(followed.message())
+        if followed.take(message["progress"], datetime.fromisoformat(message["at"])):
+            await self.send_json(followed.message())
 
 
 class JobConsumer(LiveConsumer):
@@ -243,7 +246,5 @@ class JobConsumer(LiveConsumer):
         if message["job"] != self.job_id:
             return
         self.pushed_at = asyncio.get_running_loop().time()
-        at = datetime.fromisoformat(message["at"])
-        if self.one.job.progress_at is None or at > self.one.job.progress_at:
-            self.one.take(message["progress"], at)
+        if self.one.take(message["progress"], datetime.fromisoformat(message["at"])):
             await self.send_json(self.one.message())

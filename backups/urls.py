@@ -12,6 +12,7 @@ urlpatterns = [
     path("weddings/<uuid:wedding_id>/recover/", recovery.wedding_recover, name="wedding-recover"),
     path("weddings/<uuid:wedding_id>/vaults/new/", vaults.vault_new, name="vault-new"),
     path("vaults/<uuid:vault_id>/sources/new/", vaults.source_new, name="source-new"),
+    path("vaults/<uuid:vault_id>/trust/", vaults.vault_trust_now, name="vault-trust"),
     path("vaults/<uuid:vault_id>/upload/", uploads.upload_page, name="upload"),
     path("vaults/<uuid:vault_id>/upload/pieces/", uploads.upload_piece_taken, name="upload-pieces"),
     path("snapshots/<uuid:snapshot_id>/", snapshots.snapshot_page, name="snapshot"),

@@ -169,9 +169,13 @@ def _step(job: Job) -> str:
     if job.state == JobState.RUNNING:
         if job.cancel_requested:
             return "Stopping"
-        step = str(job.progress.get("step", "start"))
-        return STEPS.get(step, step.capitalize())
+        return ": ".join(_step_words(part) for part in str(job.progress.get("step", "start")).split(": "))
     return JobState(job.state).label.capitalize()
+
+
+def _step_words(step: str) -> str:
+    """Return a step of the engine, or the vault that a recovery is at ("documents: verify" has both), in words."""
+    return STEPS.get(step, step[:1].upper() + step[1:])
 
 
 def _eta(job: Job, done: int, total: int, known: bool, rate: float | None) -> str:

@@ -9,13 +9,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from backups.models import Organisation, Vault, Wedding
 from backups.services.organisations import organisation_create
-from backups.services.vaults import source_add, vault_create
+from backups.services.vaults import source_add, vault_create, vault_trust
 from backups.views.forms import OrganisationForm, SourceForm, VaultForm
-from wedbackup.core.access import fetch, person, platform_only
+from wedbackup.core.access import admin_only, fetch, person, platform_only
 from wedbackup.core.models import User
 
 
@@ -92,3 +92,13 @@ def source_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
             return redirect("wedding", vault.wedding_id) if vault.wedding_id else redirect("weddings")
     context = {"form": form, "title": "Add a source folder", "button": "Add the folder", "lead": str(vault)}
     return render(request, "backups/form.html", context | {"back_url": vault.wedding_id})
+
+
+@require_POST
+@admin_only
+def vault_trust_now(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
+    """Say that the newest state of a suspicious vault is as it should be."""
+    vault = fetch(Vault, request.user, vault_id)
+    if vault_trust(vault, actor=person(request)):
+        messages.success(request, "The newest state is trusted from now on.")
+    return redirect("wedding", vault.wedding_id) if vault.wedding_id else redirect("weddings")

@@ -122,6 +122,15 @@
     }
   }
 
+  // A session that has ended answers with the sign-in page: show it as a page, not inside a panel.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const answered = new URL(event.detail.xhr.responseURL || location.href).pathname;
+    if (answered.startsWith("/sign-in/")) {
+      event.detail.shouldSwap = false;
+      location.reload();
+    }
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     connect();
     setInterval(tick, 1000);

@@ -82,6 +82,13 @@ class Page:
                     return message["code"]
                 message = await self.socket.receive_output(timeout=5)
 
+    async def everything(self) -> list[dict[str, Any]]:
+        """Return all that came until now."""
+        messages = []
+        while not await self.socket.receive_nothing(timeout=0.15, interval=0.01):
+            messages.append(await self.socket.receive_json_from())
+        return messages
+
     async def hears_nothing(self) -> bool:
         return await self.socket.receive_nothing(timeout=0.15, interval=0.01)
 
@@ -168,6 +175,19 @@ async def test_the_end_of_a_job_is_told_and_then_the_row_is_left_alone(
         assert message["picture"]["texts"]["outcome"] == "7 files in 3 places."
         later = [await page.hears(lambda _: True) for _ in range(4)]
     assert [message["type"] for message in later if message["type"] == "job"] == []
+
+
+async def test_a_report_that_comes_after_the_end_changes_nothing(
+    job: Job, cast: Cast, clock: ManualClock, quiet: None
+) -> None:
+    """The worker's heart beats beside the job: its last report may be sent after the end was written."""
+    await database_sync_to_async(job_move)(job, JobState.COMPLETED, reason="", actor="worker", clock=clock)
+    async with Page(f"/ws/job/{job.pk}/", cast.alice) as one, Page("/ws/live/", cast.alice) as all_news:
+        clock.advance(1)
+        await push(f"job.{job.pk}", progress_message(job, clock))
+        await push("platform", progress_message(job, clock))
+        assert await all_news.hears_nothing()
+        assert [message["type"] for message in await one.everything()] == ["hello"]
 
 
 async def test_a_move_makes_the_page_fetch_itself_again(job: Job, cast: Cast, quiet: None) -> None:

@@ -139,6 +139,15 @@ def test_a_switched_off_location_says_so(alice: Client, house: House) -> None:
     assert "switched off" in alice.get(f"/locations/{house.location.pk}/").content.decode()
 
 
+def test_an_admin_trusts_a_suspicious_vault_on_its_weddings_page(alice: Client, vera: Client, house: House) -> None:
+    Vault.unscoped.filter(pk=house.vault.pk).update(suspicion="/srv/photos shrank from 7 files to 1")
+    page = f"/weddings/{house.cast.wedding.pk}/"
+    assert "/srv/photos" not in vera.get(page).content.decode()
+    assert "It is as it should be" in alice.get(page).content.decode()
+    alice.post(f"/vaults/{house.vault.pk}/trust/")
+    assert Vault.unscoped.get(pk=house.vault.pk).suspicion == ""
+
+
 def test_policies_exist_to_choose_from(alice: Client, house: House, cast: Cast) -> None:
     page = alice.get(f"/weddings/{cast.wedding.pk}/vaults/new/").content.decode()
     assert all(policy.name in page for policy in Policy.objects.all())

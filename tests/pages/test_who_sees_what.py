@@ -16,10 +16,11 @@ PLATFORM = {
     "locations", "location", "location-validate", "organisations", "organisation-new", "wedding-new", "vault-new",
     "source-new", "recovery", "wedding-recover",
 }  # fmt: skip
-ADMINS = {"location-new", "location-switch", "alert-acknowledge"}
+ADMINS = {"vault-trust", "location-new", "location-switch", "alert-acknowledge"}
 POST_ONLY = {
     "wedding-back-up", "job-cancel", "job-retry", "location-validate", "location-switch", "alert-acknowledge",
     "sign-out",
+    "vault-trust",
 }  # fmt: skip
 SHARED = {
     "overview", "weddings", "wedding", "wedding-back-up", "upload", "upload-pieces", "snapshot", "snapshot-file",
