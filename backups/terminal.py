@@ -93,6 +93,7 @@ class Follower:
             jobs = unfinished_jobs()
             for job in watch(jobs, out=self._out, wait=self._wait):
                 self._out.write(f"{sentence(job)}\n")
+                self._out.flush()
             self._on_done(bool(jobs))
         except _Stopped:
             pass
