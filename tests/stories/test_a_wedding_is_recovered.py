@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -157,7 +158,7 @@ def test_an_emptied_source_does_not_replace_what_is_recovered(
 
 
 def test_a_second_tap_is_the_same_recovery(ground: Ground, saved: dict[str, Vault], staff: User) -> None:
-    wish = {"wedding": ground.wedding, "organisation": ground.studio, "user": staff}
+    wish: dict[str, Any] = {"wedding": ground.wedding, "organisation": ground.studio, "user": staff}
     assert recovery_request(**wish) == recovery_request(**wish)
     assert recovery_request(**wish, as_zip=True) != recovery_request(**wish)
 
