@@ -27,7 +27,6 @@ from tests.restic import stock
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.sealing import create_key_file
 
-
 FOLDERS_ABOVE_BYTES = 4096  # trees of the folders above the source, /tmp among them, are new whenever those change
 
 
