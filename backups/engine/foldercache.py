@@ -115,6 +115,12 @@ class FolderCache:
         self._begin()
         self._run("DELETE FROM folder WHERE path=? OR (path>? AND path<?)", (path, path + b"/", path + b"0"))
 
+    def clear(self) -> None:
+        """Forget all folders, at once and for good."""
+        self._begin()
+        self._run("DELETE FROM folder")
+        self.commit()
+
     def commit(self) -> None:
         """Keep what was put since the beginning. Call it when the snapshot is published."""
         if self._connection is not None and self._connection.in_transaction:

@@ -208,8 +208,7 @@ class SourceReading:
             return
         folder.nodes = list(usable_nodes(folder.cached))
         if not folder.nodes:
-            self._cache.forget(b"/")
-            self._cache.commit()
+            self._cache.clear()
             raise Damaged("the cache of folders is damaged and was emptied; start the backup again")
 
     def _build_tree(self, folder: Folder) -> bytes:

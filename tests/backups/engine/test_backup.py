@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,19 @@ def test_without_its_cache_everything_is_read_and_nothing_stored_again(studio: S
     assert second.bytes_read == first.bytes_read
     assert second.bytes_stored < PARENT_FOLDERS
     assert studio.source_tree(second) == studio.source_tree(first)
+
+
+def test_damaged_nodes_in_the_cache_empty_it_and_the_next_run_is_whole(studio: Studio) -> None:
+    studio.write({"top.txt": b"top", "deep/a.txt": b"a"})
+    studio.backup()
+    with sqlite3.connect(studio.cache) as connection:
+        assert connection.execute("UPDATE folder SET nodes=?", (b"rot",)).rowcount == 2
+    connection.close()
+    (studio.source / "deep" / "a.txt").write_bytes(b"b")  # the folder above is unchanged but for this one's tree
+    with pytest.raises(Damaged, match="was emptied"):
+        studio.backup()
+    assert studio.read_back(studio.backup()) == {"top.txt": b"top", "deep/a.txt": b"b"}
+    studio.check()
 
 
 def test_a_file_written_just_before_the_scan_is_read_again_next_time(studio: Studio) -> None:
