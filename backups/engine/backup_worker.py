@@ -27,7 +27,7 @@ _SWITCH_SECONDS = 0.001  # uploader threads must not wait long for the reading t
 
 
 class _Pipe:
-    """Sends messages to the parent, from any thread."""
+    """Sends messages to the parent, from any thread. Without a parent there is nothing left to do: the process ends."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -36,8 +36,11 @@ class _Pipe:
     def send(self, message: Message) -> None:
         raw = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._lock:
-            self._out.write(raw)
-            self._out.flush()
+            try:
+                self._out.write(raw)
+                self._out.flush()
+            except BrokenPipeError:
+                os._exit(1)
 
 
 def _take_orders(stream: BinaryIO, orders: queue.SimpleQueue[Any], board: Board) -> None:
@@ -86,17 +89,17 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not end up among the messages
     stream = sys.stdin.buffer
-    number, setup = pickle.load(stream)  # noqa: S301 - the other end is our own parent
+    try:
+        number, setup = pickle.load(stream)  # noqa: S301 - the other end is our own parent
+    except (EOFError, pickle.UnpicklingError):  # it was killed before it had told us anything
+        os._exit(1)
     board = Board(setup.board_fd)
     orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_take_orders, args=(stream, orders, board), daemon=True).start()
     # Nothing here makes cycles worth collecting, and a collection walks every object.
     gc.disable()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        run(number, setup, orders, board, _Pipe(out))
-    except BrokenPipeError:
-        os._exit(1)
+    run(number, setup, orders, board, _Pipe(out))
     os._exit(0)  # hung upload threads must not keep us
 
 

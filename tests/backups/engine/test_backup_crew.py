@@ -184,6 +184,20 @@ def test_after_kill_9_workers_end_and_what_was_stored_is_not_sent_again(
     studio.check()
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "backup_worker.main()",
+        "ours, theirs = os.pipe(); os.close(ours); backup_worker._Pipe(os.fdopen(theirs, 'wb')).send(None)",
+    ],
+    ids=["before it was told what to do", "when it reports"],
+)
+def test_a_worker_whose_parent_was_killed_ends_without_a_word(code: str) -> None:
+    command = [sys.executable, "-c", f"import os; from backups.engine import backup_worker; {code}; os._exit(0)"]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_memory_stays_bounded_whatever_the_size_of_the_file(studio: Studio) -> None:
     """Peak of two workers that read one long and many short files; measured as what is theirs alone (PSS)."""
     with open(studio.source / "film.mov", "wb") as film:
