@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backups.models import Snapshot
-from backups.policy.redundancy import Place, Redundancy, judge
+from backups.models import Policy, Snapshot
+from backups.policy.redundancy import DOMAINS_ASKED, Place, Redundancy, judge
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -31,7 +31,7 @@ def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> 
         confirmation.copy.location for confirmation in snapshot.confirmations.select_related("copy__location").all()
     ]
     redundancy = judge([place_of(location) for location in locations])
-    enough = redundancy.copies >= policy.copies_needed and redundancy.domains >= policy.failure_domains_needed
+    enough = redundancy.copies >= policy.copies_needed and redundancy.domains >= domains_needed(policy)
     if enough and snapshot.acknowledged_at is None:
         now = clock.utcnow()
         Snapshot.unscoped.filter(pk=snapshot.pk, acknowledged_at=None).update(acknowledged_at=now)
@@ -51,6 +51,11 @@ def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> 
             clock=clock,
         )
     return Acknowledgement(enough, redundancy)
+
+
+def domains_needed(policy: Policy) -> int:
+    """How many failure domains: a policy may ask for more than two, never for fewer; one loss would take all copies."""
+    return max(policy.failure_domains_needed, DOMAINS_ASKED)
 
 
 def place_of(location: Location) -> Place:

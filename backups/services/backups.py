@@ -18,6 +18,7 @@ from backups.engine.errors import SourceMissing, SourceUnreadable, TooFewCopies
 from backups.engine.messages import Destination
 from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
+from backups.services.acknowledgement import domains_needed
 from backups.services.copies import catch_up_request
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
@@ -167,7 +168,7 @@ def _outcome(vault: Vault, recorded: Recorded) -> Outcome:
     snapshot = recorded.snapshot
     counted = f"{number(snapshot.file_count)} files, {size(snapshot.source_bytes)}"
     message = f"{counted}: {_stored_words(recorded)}"
-    whole = recorded.acknowledgement.acknowledged and not recorded.missing and not recorded.suspicion
+    whole = not recorded.missing and not recorded.suspicion
     details = [recorded.suspicion, recorded.acknowledgement.redundancy.gap]
     return Outcome(
         JobState.COMPLETED if whole else JobState.DEGRADED,
@@ -204,7 +205,7 @@ def _advice(vault: Vault, recorded: Recorded) -> str:
     if not recorded.acknowledgement.acknowledged:
         return (
             f"The policy {vault.policy} asks for {vault.policy.copies_needed} copies in "
-            f"{vault.policy.failure_domains_needed} failure domains and there are {redundancy.copies} in "
+            f"{domains_needed(vault.policy)} failure domains and there are {redundancy.copies} in "
             f"{redundancy.domains}: add a location elsewhere, or choose another policy."
         )
     return ""

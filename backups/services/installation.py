@@ -18,10 +18,9 @@ DEFAULT_FOLDERS = ("one", "two", "three")
 FIRST_LOGIN = "first-login.txt"
 EMBEDDED = "Embedded"
 
-# name: (copies, failure domains, minutes between backups). Folders on one disk are one failure domain: the embedded
-# policy accepts that, and every verdict says so.
+# name: (copies, failure domains, minutes between backups)
 POLICIES = {
-    EMBEDDED: (3, 1, 24 * 60),
+    EMBEDDED: (3, 2, 24 * 60),
     "Wedding day": (7, 2, 5),
     "Critical (7 days)": (5, 2, 10),
     "High (30 days)": (3, 2, 30),

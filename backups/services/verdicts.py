@@ -149,23 +149,36 @@ def _of_vault(vault: Any, clock: Clock) -> Verdict:
 
 def _snapshot_findings(vault: Any, name: str, clock: Clock) -> list[tuple[str, str]]:
     """What speaks against the newest snapshot."""
-    if vault.safe_taken_at is None:
+    too_close = _too_close(vault)
+    if vault.safe_taken_at is None and not too_close:
         return [(DANGER, f"{name}: no backup has reached enough places yet.")]
     found = []
     if vault.suspicion:
         found.append((ATTENTION, f"{name}: {vault.suspicion}"))
     if vault.newest_acknowledged_at is None:
-        found.append((ATTENTION, f"{name}: the newest backup has not reached enough places yet."))
+        found.append((ATTENTION, too_close or f"{name}: the newest backup has not reached enough places yet."))
     promise = wedding_promise(vault.wedding, clock=clock)
-    if not is_fresh(vault.safe_taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
-        age = ago_words(vault.safe_taken_at, clock.utcnow())
-        found.append((ATTENTION, f"{name}: the newest safe backup is from {age}."))
+    taken_at = vault.safe_taken_at or vault.newest_taken_at
+    if not is_fresh(taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
+        age = ago_words(taken_at, clock.utcnow())
+        found.append((ATTENTION, f"{name}: the newest backup is from {age}."))
     return found
+
+
+def _whole(vault: Any) -> list[Copy]:
+    return [copy for copy in vault.places if copy.state == CopyState.CURRENT]
+
+
+def _too_close(vault: Any) -> str:
+    """Say what is missing where copies are enough, but not far enough apart; "" where that is not the trouble."""
+    whole = _whole(vault)
+    enough = len(whole) >= vault.policy.copies_needed
+    return judge([place_of(copy.location) for copy in whole]).gap if enough else ""
 
 
 def _copy_findings(vault: Any, name: str) -> list[tuple[str, str]]:
     """What speaks against the places: copies that are not whole, and places that are lost together."""
-    whole = [copy for copy in vault.places if copy.state == CopyState.CURRENT]
+    whole = _whole(vault)
     found = [
         (ATTENTION, f"{name}: the copy at {copy.location.name} is {copy.get_state_display()}.")
         for copy in vault.places

@@ -49,6 +49,19 @@ STEPS = {
     "copy": "Bringing the copy up to date",
     "zip": "Packing the zip",
 }
+
+
+def job_tone(job: Job) -> str:
+    """Return the tone a job is shown in: green only when what it stored is acknowledged as well."""
+    unproved = job.state == JobState.COMPLETED and job.result.get("acknowledged") is False
+    return "attention" if unproved else TONES[JobState(job.state)]
+
+
+def job_icon(job: Job) -> str:
+    """Return the icon that says the same without colour."""
+    return "attention" if job_tone(job) == "attention" else ICONS[JobState(job.state)]
+
+
 # A vendor is told how it went, not how the platform is built.
 VENDOR_OUTCOMES = {
     JobState.QUEUED: "It starts by itself as soon as there is room.",
@@ -122,7 +135,7 @@ def job_picture(
         "id": str(job.id),
         "state": job.state,
         "ended": job.ended,
-        "tone": TONES[JobState(job.state)],
+        "tone": job_tone(job),
         "percent": percent,
         "progress_at": job.progress_at.isoformat() if job.progress_at else None,
         "places": _places(progress, places, job, errors=private),

@@ -14,7 +14,7 @@ from django.db.models import Case, DateField, IntegerField, Q, When
 from backups.models import Copy, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
 from backups.services.verdicts import Verdict
 from backups.states import JOB_UNFINISHED, CopyState, JobState
-from backups.views.picture import ICONS, TONES, job_picture, place_names, rate_since_start
+from backups.views.picture import TONES, job_icon, job_picture, job_tone, place_names, rate_since_start
 
 SNAPSHOTS_SHOWN = 5
 PROOFS = {
@@ -151,9 +151,8 @@ def job_line(job: Job, user: Any, now: datetime) -> JobLine:
 def _job_line(job: Job, copies: list[Copy], user: Any, now: datetime) -> JobLine:
     places = {} if job.kind == Job.Kind.RECOVERY else place_names(copies, user)
     picture = job_picture(job, now=now, user=user, places=places, rate=rate_since_start(job))
-    state = JobState(job.state)
     pips = [(place["tone"], f"{place['name']}: {place['words']}") for place in picture["places"]]
-    return JobLine(job, picture, TONES[state], ICONS[state], pips)
+    return JobLine(job, picture, job_tone(job), job_icon(job), pips)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from wedbackup.core.models import User
 
 @dataclass
 class Ground:
-    """An installation of three folder locations with one wedding of Alice's studio."""
+    """An installation of three folder locations, said to be on three disks, with one wedding of Alice's studio."""
 
     root: Path
     locations: list[Location]
@@ -74,6 +74,19 @@ class Ground:
         stock.restore(repository, secret, "latest", target)
         return target / str(self.source(vault.protection_class)).lstrip("/")
 
+    def share_a_disk(self) -> None:
+        """Say of all locations that they are on the same disk."""
+        self._lie_on(["disk one"] * len(self.locations))
+
+    def spread_over_disks(self) -> None:
+        """Say of each location that it has a disk of its own."""
+        self._lie_on([f"disk {place}" for place in range(len(self.locations))])
+
+    def _lie_on(self, media: list[str]) -> None:
+        for location, medium in zip(self.locations, media, strict=True):
+            location.medium = medium
+            location.save()
+
     def lose(self, place: int) -> None:
         """Delete a location's folder, as an unplugged disk does."""
         shutil.rmtree(self.locations[place].options["root"])
@@ -113,7 +126,9 @@ def make_ground(root: Path, settings: Any) -> Ground:
     studio = Organisation.unscoped.create(name="Alice Pictures", created_at=SYSTEM_CLOCK.utcnow())
     day = date.today() + timedelta(days=3)
     wedding = wedding_create(couple="Ada & Grace", date=day, vendors=[studio], venue="The Orangery")
-    return Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
+    ground = Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
+    ground.spread_over_disks()
+    return ground
 
 
 def break_place(monkeypatch: pytest.MonkeyPatch, location: Location, *faults: StoreFault) -> None:

@@ -40,7 +40,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
     ]
     organisation = Organisation(name="Bench", created_at=SYSTEM_CLOCK.utcnow())
     organisation.save()
-    policy = Policy.objects.create(name="bench", copies_needed=len(locations), failure_domains_needed=1)
+    policy = Policy.objects.create(name="bench", copies_needed=len(locations), failure_domains_needed=2)
     vault = vault_create(
         organisation=organisation, wedding=None, protection_class="business", policy=policy, locations=locations
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,21 @@ def test_a_backup_that_runs_elsewhere_is_not_started_twice(ground: Ground) -> No
 
 def test_ctrl_c_cancels_the_backup(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     vault = ground.vault()
-    real, pressed = running.run_next, []
+    real_next, real_cancel = running.run_next, running.job_cancel
+    pressed, cancelled = [], threading.Event()
 
     def pressed_at_the_start(*arguments: Any, **options: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         pressed.append(True)
-        return real(*arguments, **options)
+        assert cancelled.wait(20)  # so small a backup would be done before the key press is looked at
+        return real_next(*arguments, **options)
+
+    def cancel(*arguments: Any, **options: Any) -> Any:
+        real_cancel(*arguments, **options)
+        cancelled.set()
 
     monkeypatch.setattr(running, "run_next", pressed_at_the_start)
+    monkeypatch.setattr(running, "job_cancel", cancel)
     with pytest.raises(CommandError):
         run("--vault", str(vault.pk))
     assert pressed
