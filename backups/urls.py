@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups.views import jobs, recovery, snapshots, uploads, vaults, weddings
+from backups.views import jobs, kits, recovery, snapshots, uploads, vaults, weddings
 
 urlpatterns = [
     path("weddings/", weddings.wedding_list, name="weddings"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("weddings/<uuid:wedding_id>/", weddings.wedding_page, name="wedding"),
     path("weddings/<uuid:wedding_id>/back-up/", weddings.wedding_back_up, name="wedding-back-up"),
     path("weddings/<uuid:wedding_id>/recover/", recovery.wedding_recover, name="wedding-recover"),
+    path("weddings/<uuid:wedding_id>/recovery-kit/", kits.recovery_kit, name="recovery-kit"),
     path("weddings/<uuid:wedding_id>/vaults/new/", vaults.vault_new, name="vault-new"),
     path("vaults/<uuid:vault_id>/sources/new/", vaults.source_new, name="source-new"),
     path("vaults/<uuid:vault_id>/trust/", vaults.vault_trust_now, name="vault-trust"),

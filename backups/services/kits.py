@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from django.template.loader import render_to_string
 
 from backups.models import Copy, Snapshot, Vault
 from backups.services.opening import copies_of
@@ -126,16 +127,13 @@ def kit_text(kits: Sequence[Kit]) -> str:
 
 def kit_html(kits: Sequence[Kit]) -> str:
     """Return the kits as one printable page without scripts or anything from elsewhere."""
-    body = [f"<h1>Recovery kit</h1><p><strong>{escape(WARNING)}</strong></p><pre>{escape(_HOW)}</pre>"]
-    for kit in kits:
-        body.append(
-            f"<h2>{escape(kit.title)}</h2><p>Vault {escape(kit.vault_id)}. Newest snapshot: {escape(kit.newest)}.</p>"
-            f"<p>Password: <code>{escape(str(kit.password))}</code></p>"
-        )
-        for place in kit.places:
-            commands = escape("\n".join(_commands(kit, place)))
-            body.append(f"<h3>{escape(place.name)}</h3><p>{escape(place.needs)}</p><pre>{commands}</pre>")
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Recovery kit</title>{"".join(body)}</html>\n'
+    return render_to_string("backups/kit.html", kit_context(kits))
+
+
+def kit_context(kits: Sequence[Kit]) -> dict[str, Any]:
+    """Return what the templates of the kit show."""
+    parts = [(kit, [(place, "\n".join(_commands(kit, place))) for place in kit.places]) for kit in kits]
+    return {"warning": WARNING, "how": _HOW, "parts": parts}
 
 
 _HOW = """\

@@ -16,7 +16,7 @@ PLATFORM = {
     "locations", "location", "location-validate", "organisations", "organisation-new", "wedding-new", "vault-new",
     "source-new", "recovery", "wedding-recover",
 }  # fmt: skip
-ADMINS = {"vault-trust", "location-new", "location-switch", "alert-acknowledge"}
+ADMINS = {"recovery-kit", "vault-trust", "location-new", "location-switch", "alert-acknowledge"}
 POST_ONLY = {
     "wedding-back-up", "job-cancel", "job-retry", "location-validate", "location-switch", "alert-acknowledge",
     "sign-out",
