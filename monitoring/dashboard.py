@@ -9,13 +9,13 @@ from typing import Any
 from django.db.models import Count, Q
 
 from backups.models import Job
-from backups.states import JOB_UNFINISHED, JobState
-from providers.models import Location
-from providers.reads import LocationCard, location_cards
+from backups.states import JobState
+from backups.views.reads import ProofView, recovery_proof
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 PERIOD = timedelta(days=30)
-RECOVERIES_SHOWN = 5
+RECOVERIES_SHOWN = 3
+_CARRIED_OUT = (JobState.COMPLETED, JobState.DEGRADED, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +34,37 @@ class Rate:
         return self.completed + self.degraded + self.failed
 
     @property
-    def percent(self) -> float | None:
-        """Share of complete ones [%]; None as long as none has ended."""
-        return 100 * self.completed / self.ended if self.ended else None
+    def percent(self) -> str:
+        """Share of complete ones [%], rounded down: 100 is said of all and not of almost all. "" while none ended."""
+        if not self.ended:
+            return ""
+        return "100" if self.completed == self.ended else f"{1000 * self.completed // self.ended / 10:.1f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """What one person's overview shows; vendors see no locations."""
+    """What came of the work so far: the success of one period, and the newest recoveries with what they proved."""
 
     success: Rate
-    running: int
-    waiting: int
-    recoveries: list[Job]
-    locations: list[LocationCard]
+    recoveries: list[tuple[Job, ProofView]]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.success.ended and not self.recoveries
 
 
 def dashboard_of(user: Any, *, clock: Clock = SYSTEM_CLOCK) -> Dashboard:
-    """Return the numbers of everything that `user` may see, in at most five queries."""
-    now = clock.utcnow()
+    """Return the numbers of everything that `user` may see, in two queries."""
     # By key first: a vendor's scope joins the memberships, and a join would count a job more than once.
     mine = Job.unscoped.filter(pk__in=Job.objects.visible_to(user).order_by().values("pk")).order_by()
-    ended = Q(kind=Job.Kind.BACKUP, finished_at__gte=now - PERIOD)
-    counts = mine.filter(ended | Q(state__in=JOB_UNFINISHED)).aggregate(
-        completed=Count("pk", filter=ended & Q(state=JobState.COMPLETED)),
-        degraded=Count("pk", filter=ended & Q(state=JobState.DEGRADED)),
-        failed=Count("pk", filter=ended & Q(state=JobState.FAILED)),
-        running=Count("pk", filter=Q(state=JobState.RUNNING)),
-        waiting=Count("pk", filter=Q(state=JobState.QUEUED)),
+    counts = mine.filter(kind=Job.Kind.BACKUP, finished_at__gte=clock.utcnow() - PERIOD).aggregate(
+        completed=Count("pk", filter=Q(state=JobState.COMPLETED)),
+        degraded=Count("pk", filter=Q(state=JobState.DEGRADED)),
+        failed=Count("pk", filter=Q(state=JobState.FAILED)),
     )
-    recoveries = mine.filter(kind=Job.Kind.RECOVERY).select_related("wedding", "organisation", "requested_by")
+    ended = mine.filter(kind=Job.Kind.RECOVERY, state__in=_CARRIED_OUT).select_related("wedding")
+    newest = ended.order_by("-finished_at")[:RECOVERIES_SHOWN]
     return Dashboard(
         success=Rate(counts["completed"], counts["degraded"], counts["failed"]),
-        running=counts["running"],
-        waiting=counts["waiting"],
-        recoveries=list(recoveries.order_by("-created_at")[:RECOVERIES_SHOWN]),
-        locations=location_cards(Location.objects.all(), now=now) if user.sees_everything else [],
+        recoveries=[(job, recovery_proof(job)) for job in newest],
     )

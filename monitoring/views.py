@@ -17,6 +17,7 @@ from backups.services.verdicts import overview_verdict, wedding_verdicts
 from backups.views.picture import summary
 from backups.views.reads import job_lines, told_overview, unfinished_jobs
 from monitoring.calendar import month_of, worries
+from monitoring.dashboard import dashboard_of
 from monitoring.health import health
 from monitoring.models import Alert
 from monitoring.services.alerts import alert_acknowledge, alerts_visible_to
@@ -44,6 +45,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = alerts | {
         "today": now,
         "verdict": told_overview(user, overview_verdict(user, alerts=needing, verdicts=verdicts), len(weddings)),
+        "dashboard": dashboard_of(user, clock=clock.SYSTEM_CLOCK),
         "worries": worries(weddings, verdicts, user),
         "running": job_lines(jobs, user, now),
         "running_summary": summary(jobs),
