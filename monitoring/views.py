@@ -21,6 +21,7 @@ from monitoring.dashboard import dashboard_of
 from monitoring.health import health
 from monitoring.models import Alert
 from monitoring.services.alerts import alert_acknowledge, alerts_visible_to
+from monitoring.wedding_mode import wedding_mode_of
 from monitoring.worldmap import world_map
 from providers.models import Location
 from providers.reads import location_cards
@@ -45,6 +46,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = alerts | {
         "today": now,
         "verdict": told_overview(user, overview_verdict(user, alerts=needing, verdicts=verdicts), len(weddings)),
+        "wedding_mode": wedding_mode_of(weddings, clock=clock.SYSTEM_CLOCK),
         "dashboard": dashboard_of(user, clock=clock.SYSTEM_CLOCK),
         "worries": worries(weddings, verdicts, user),
         "running": job_lines(jobs, user, now),

@@ -15,7 +15,9 @@ from celery import shared_task
 from django.db import close_old_connections, connections
 from django.utils.module_loading import import_string
 
+from backups.services.weddings import is_any_in_wedding_mode
 from monitoring.health import SCHEDULER
+from providers.services import probes
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
 
@@ -29,7 +31,7 @@ PARTS = (
     "backups.services.schedule.enqueue_due",
     "backups.doorbell.ring_due",
     "monitoring.reader.read",
-    "providers.services.probes.probe_due",
+    "wedbackup.tick.probe_locations",
 )
 _at_work = {part: threading.Lock() for part in PARTS}
 
@@ -51,6 +53,12 @@ def run_tick(*, clock: Clock = SYSTEM_CLOCK) -> bool:
     for part in PARTS:
         _run_part(part)
     return True
+
+
+def probe_locations(*, clock: Clock = SYSTEM_CLOCK) -> list[probes.ProbeResult]:
+    """Probe the locations that are due: twice as often while some wedding is in wedding mode."""
+    interval = probes.CLOSE_INTERVAL if is_any_in_wedding_mode(clock=clock) else probes.INTERVAL
+    return probes.probe_due(clock, interval=interval)
 
 
 def _claim_tick(clock: Clock) -> bool:

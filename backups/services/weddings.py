@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 
 from backups.models import Organisation, Wedding, WeddingVendor
 from backups.policy.priority import Promise, promise_at
+from backups.policy.wedding_mode import REACH_DAYS, wedding_mode_window
 from wedbackup.core.audit import SYSTEM, AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
@@ -66,3 +67,23 @@ def wedding_promise(wedding: Wedding | None, *, clock: Clock = SYSTEM_CLOCK) -> 
     if wedding is None:
         return promise_at(None, datetime.UTC, now)
     return promise_at(wedding.date, wedding.zone, now)
+
+
+def in_wedding_mode(
+    weddings: Iterable[Wedding], *, clock: Clock = SYSTEM_CLOCK
+) -> list[tuple[Wedding, datetime.datetime]]:
+    """Return those of `weddings` that are in wedding mode now, each with its end in UTC."""
+    now = clock.utcnow()
+    found = []
+    for wedding in weddings:
+        begins, ends = wedding_mode_window(wedding.date, wedding.zone)
+        if begins <= now < ends:
+            found.append((wedding, ends))
+    return found
+
+
+def is_any_in_wedding_mode(*, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Say whether some wedding of the platform is in wedding mode now."""
+    today, reach = clock.utcnow().date(), datetime.timedelta(days=REACH_DAYS)
+    near = Wedding.unscoped.filter(date__range=(today - reach, today + reach))
+    return bool(in_wedding_mode(near, clock=clock))

@@ -1,4 +1,5 @@
-"""Probing: every enabled location is asked each half minute whether it still takes and gives back a small object.
+"""Probing: every enabled location is asked each half minute, or oftener when the caller says so, whether it still takes
+and gives back a small object.
 
 Several processes may do this at once: whoever moves `last_probe_at` first probes. The calls to the locations run in
 threads of their own, outside any transaction, and a location that hangs (a dead network mount never answers) costs its
@@ -27,6 +28,7 @@ from providers.wrappers.breaker import BreakerReading
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 INTERVAL = timedelta(seconds=30)
+CLOSE_INTERVAL = timedelta(seconds=15)  # when something important is under way
 DOUBT_INTERVAL = timedelta(
     seconds=10
 )  # after a failure: a dead location is to be known within a minute, not two rounds
@@ -48,18 +50,18 @@ class ProbeResult:
     error: StoreError | None
 
 
-def probe_due(clock: Clock = SYSTEM_CLOCK) -> list[ProbeResult]:
+def probe_due(clock: Clock = SYSTEM_CLOCK, *, interval: timedelta = INTERVAL) -> list[ProbeResult]:
     """Probe every enabled location that is due, and return the results after at most PROBE_SECONDS.
 
-    Due is after INTERVAL, or after DOUBT_INTERVAL when it has failed but is not being left alone yet.
+    Due is after `interval`, or after DOUBT_INTERVAL when it has failed but is not being left alone yet.
     """
     now = clock.utcnow()
     in_doubt = Q(breaker=Location.Breaker.CLOSED, breaker_failures__gt=0)
     due = Location.objects.filter(enabled=True).filter(
         Q(last_probe_at=None)
-        | Q(last_probe_at__lte=now - INTERVAL)
+        | Q(last_probe_at__lte=now - interval)
         | Q(last_probe_at__lte=now - DOUBT_INTERVAL) & in_doubt
-        | Q(last_probe_at__gt=now + INTERVAL)  # the clock was set back
+        | Q(last_probe_at__gt=now + interval)  # the clock was set back
     )
     return _probe_all([location for location in due if _claim(location, clock)], clock)
 

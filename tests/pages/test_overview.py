@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from tests.pages.conftest import House
+from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.django_db
 
@@ -18,3 +19,15 @@ def test_the_track_record_shows_each_recovery_against_its_promise(house: House, 
 
 def test_without_anything_that_ended_there_is_no_track_record(house: House, carl: Client) -> None:
     assert "Track record" not in carl.get("/").content.decode()
+
+
+def test_in_wedding_mode_a_banner_says_until_when_and_what_is_different(
+    house: House, alice: Client, vera: Client, carl: Client, clock: ManualClock
+) -> None:
+    """It is Friday noon, the wedding is tomorrow in London; Carl works on none."""
+    words = "</strong> until Sunday 06:00, London time. Health checks run every 15 s."
+    assert "Wedding mode" not in alice.get("/").content.decode()
+    clock.advance(5 * 3600)  # 18:00 in London
+    assert [words in client.get("/").content.decode() for client in (alice, vera, carl)] == [True, True, False]
+    clock.advance(36 * 3600)
+    assert "Wedding mode" not in alice.get("/").content.decode()

@@ -8,6 +8,8 @@ import pytest
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from providers.models import Location
+from tests.cast import Cast
 from wedbackup import tick, watchdog
 from wedbackup.celery import TICK_SECONDS, app
 from wedbackup.core.clock import ManualClock
@@ -62,6 +64,20 @@ def test_two_schedulers_tick_once(calls: list[str], clock: ManualClock) -> None:
         thread.join()
     assert sorted(results) == [False, False, False, True]
     assert calls == list(tick.PARTS)
+
+
+def test_in_wedding_mode_locations_are_probed_every_15_seconds(
+    cast: Cast, locations: list[Location], clock: ManualClock
+) -> None:
+    """It is Friday noon in London; the wedding is tomorrow."""
+
+    def seconds_between_probes() -> int:
+        assert len(tick.probe_locations(clock=clock)) == len(locations)
+        return next(second for second in range(1, 61) if clock.advance(1) or tick.probe_locations(clock=clock))
+
+    assert seconds_between_probes() == 30
+    clock.advance(6 * 3600)
+    assert seconds_between_probes() == 15
 
 
 @pytest.mark.parametrize("jump", [-86400, 86400])

@@ -66,6 +66,22 @@ def test_a_location_is_probed_each_half_minute_by_one_prober_only(folder: Locati
     assert len(probe_due(clock)) == 1
 
 
+def test_whoever_asks_for_it_has_the_locations_probed_oftener_also_one_that_is_down(
+    folder: Location, broken: Callable[[bool], None], clock: ManualClock
+) -> None:
+    probe_due(clock)
+    clock.advance(14)
+    assert probe_due(clock, interval=probes.CLOSE_INTERVAL) == []
+    clock.advance(1)
+    assert len(probe_due(clock, interval=probes.CLOSE_INTERVAL)) == 1
+    broken(True)
+    for _ in range(6):
+        clock.advance(15)
+        assert len(probe_due(clock, interval=probes.CLOSE_INTERVAL)) == 1
+    folder.refresh_from_db()
+    assert folder.breaker == "open"
+
+
 def test_a_clock_that_was_set_back_does_not_stop_the_probes(folder: Location, clock: ManualClock) -> None:
     probe_due(clock)
     clock.jump(-3600)
