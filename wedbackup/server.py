@@ -51,8 +51,8 @@ def check_port(host: str, port: int) -> None:
         raise PortTaken(f"Port {port} may not be used by this user. Choose one above 1023: --port 8000") from exc
     except OSError as exc:
         raise PortTaken(
-            f"Nothing can listen on {host}:{port} ({os.strerror(exc.errno or 0)}). Another program, perhaps another wedbackup, "
-            f"has that port: stop it, or choose another with --port {port + 1 if port < 65535 else 8000}."
+            f"Nothing can listen on {host}:{port} ({os.strerror(exc.errno or 0)}). Another program, perhaps another "
+            f"wedbackup, has that port: stop it, or choose another with --port {port + 1 if port < 65535 else 8000}."
         ) from exc
 
 

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, IntegerField, Value, When
 
-from backups.engine.backup import BackupRequest, backup
+from backups.engine.backup.messages import Destination
+from backups.engine.backup.run import BackupRequest, backup
 from backups.engine.errors import SourceMissing, SourceUnreadable, TooFewCopies
-from backups.engine.messages import Destination
 from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
 from backups.services.acknowledgement import domains_needed

@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backups.engine.browse import locate, read_range
-from backups.engine.copies import Place
 from backups.engine.errors import RepositoryMissing
-from backups.engine.tree import Node
-from backups.engine.vault_reader import VaultReader
+from backups.engine.format.tree import Node
+from backups.engine.restore.browse import locate, read_range
+from backups.engine.restore.vault_reader import VaultReader
+from backups.engine.upkeep.copies import Place
 from backups.models import Copy, Snapshot
 from backups.services.opening import copies_of, copy_key
 from backups.services.vaults import vault_master

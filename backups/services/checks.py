@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from backups.engine.check import check
-from backups.engine.copies import Place, list_kind
 from backups.engine.errors import EngineError
-from backups.engine.findings import CheckResult, Verdict
 from backups.engine.format import FileKind, file_name
-from backups.engine.replicate import replicate
+from backups.engine.upkeep.check import check
+from backups.engine.upkeep.copies import Place, list_kind
+from backups.engine.upkeep.findings import CheckResult, Verdict
+from backups.engine.upkeep.replicate import replicate
 from backups.models import Copy, Job, Snapshot, Vault
 from backups.services.copies import newly_acknowledged
 from backups.services.copystates import copy_confirm, copy_degrade

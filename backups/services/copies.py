@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from backups.engine.copies import Place, list_kind
 from backups.engine.errors import RepositoryMissing
 from backups.engine.format import FileKind
-from backups.engine.replicate import ReplicateResult, replicate
+from backups.engine.upkeep.copies import Place, list_kind
+from backups.engine.upkeep.replicate import ReplicateResult, replicate
 from backups.models import Copy, Job, Snapshot, Vault
 from backups.services.acknowledgement import snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from backups.engine.backup import BackupResult, Outcome
+from backups.engine.backup.run import BackupResult, Outcome
 from backups.engine.format import to_datetime
 from backups.models import Snapshot, Vault
 from backups.policy.suspicion import Extent, extent_suspicion, files_suspicion

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backups.engine.copies import Place
 from backups.engine.errors import Cancelled, EngineError, NoSpace
+from backups.engine.format.snapshot import Snapshot as VaultSnapshot
 from backups.engine.progress import Progress
-from backups.engine.restore import restore
-from backups.engine.restore_result import Existing, RestoreResult
-from backups.engine.snapshot import Snapshot as VaultSnapshot
-from backups.engine.vault_reader import VaultReader
+from backups.engine.restore.result import Existing, RestoreResult
+from backups.engine.restore.run import restore
+from backups.engine.restore.vault_reader import VaultReader
+from backups.engine.upkeep.copies import Place
 from backups.models import Copy, Snapshot, Vault
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.vaults import vault_master

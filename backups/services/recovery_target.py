@@ -8,7 +8,7 @@ import shutil
 from django.core.exceptions import ValidationError
 
 from backups.engine.errors import UnsafeTarget
-from backups.engine.restore_target import STAGING_PREFIX, map_error
+from backups.engine.restore.target import STAGING_PREFIX, map_error
 from backups.models import Job
 
 MARKER = ".wedbackup-recovery"  # holds the id of the job that made the folder

@@ -6,7 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from backups.engine.restore_target import map_error
+from backups.engine.restore.target import map_error
 from backups.services.recovery_target import MARKER
 from backups.worker import JobContext
 

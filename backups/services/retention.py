@@ -9,9 +9,9 @@ from datetime import UTC, timedelta
 from django.db.models import Count
 
 from backups.engine.errors import EngineError
-from backups.engine.forget import forget
-from backups.engine.prune import PruneResult, prune
-from backups.engine.repository import Repository
+from backups.engine.format.repository import Repository
+from backups.engine.upkeep.forget import forget
+from backups.engine.upkeep.prune import PruneResult, prune
 from backups.models import Job, Snapshot, Vault
 from backups.policy.retention import Candidate, Rules, Verdict, judge
 from backups.services.jobs import job_enqueue

@@ -11,10 +11,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from backups.engine.crypto import MasterKey
 from backups.engine.errors import EngineError
-from backups.engine.key import FOR_SECRETS
-from backups.engine.repository import Config, new_vault, read_config
+from backups.engine.format.crypto import MasterKey
+from backups.engine.format.key import FOR_SECRETS
+from backups.engine.format.repository import Config, new_vault, read_config
 from backups.models import Copy, Job, Organisation, Policy, Snapshot, Source, Vault, Wedding
 from providers.models import Location
 from wedbackup.core.audit import SYSTEM, AuditTag, record

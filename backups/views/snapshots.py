@@ -15,9 +15,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_safe
 
-from backups.engine.browse import NotInSnapshot
 from backups.engine.errors import EngineError
-from backups.engine.tree import Node
+from backups.engine.format.tree import Node
+from backups.engine.restore.browse import NotInSnapshot
 from backups.models import Job, Snapshot
 from backups.services.browsing import Browser, snapshot_browse
 from providers.stores.base import StoreError

@@ -13,7 +13,7 @@ import django
 def main(vault_id: str) -> None:
     from django.conf import settings
 
-    from backups.engine.backup import BackupRequest, Destination, backup
+    from backups.engine.backup.run import BackupRequest, Destination, backup
     from backups.models import Vault
     from backups.services.vaults import vault_master
     from providers.services.locations import store_of

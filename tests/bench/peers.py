@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backups.engine.format import hash_hex
-from backups.engine.key import FOR_SECRETS
-from backups.engine.repository import new_vault
+from backups.engine.format.key import FOR_SECRETS
+from backups.engine.format.repository import new_vault
 from tests.bench.measure import Measurement, output_of, run
 
 PASSWORD = "bench-password"

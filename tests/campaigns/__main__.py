@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="of everything random but the machine's own speed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rounds and the summary to FILE")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where to work (2 GB free); kept if anything fails")
+    parser.add_argument("--late", action="store_true", help="kill from the first new index on, not at any moment")
     options = parser.parse_args()
 
     if options.work:
@@ -34,9 +35,11 @@ def main() -> int:
     os.environ |= {"DJANGO_SETTINGS_MODULE": "wedbackup.settings", "WEDBACKUP_HOME": str(work / "home")}
     django.setup()
     from tests.campaigns.campaign import Campaign
+    from tests.campaigns.interruption import Aim, LateAim
 
     print(f"seed {options.seed}, in {work}", flush=True)
-    report = Campaign(work, options.count, options.seed, lambda line: print(line, flush=True)).run()
+    aim = LateAim if options.late else Aim
+    report = Campaign(work, options.count, options.seed, aim, lambda line: print(line, flush=True)).run()
     print(*report.lines(), sep="\n")
     if options.json:
         options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")

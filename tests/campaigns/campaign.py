@@ -28,16 +28,19 @@ FAILURES_MAX = 8  # each keeps a copy of its vault
 
 
 class Campaign:
-    """Runs `count` rounds below the folder `work`, and tells `say` about each."""
+    """Runs `count` rounds below the folder `work`, and tells `say` about each.
 
-    def __init__(self, work: Path, count: int, seed: str, say: Callable[[str], None]) -> None:
+    aim: of all kills.
+    """
+
+    def __init__(self, work: Path, count: int, seed: str, aim: type[Aim], say: Callable[[str], None]) -> None:
         self.report = Report(seed)
         self._work = work
         self._count = count
         self._say = say
         self._installation = Installation(work)
         self._server = Server(server_environment(work), free_port(), work / "server.log")
-        self._aims: defaultdict[str, Aim] = defaultdict(Aim)
+        self._aims: defaultdict[str, Aim] = defaultdict(aim)
         self._rounds_per_vault = max(1, min(ROUNDS_PER_VAULT, count // 2))
         self._vault: VaultUnderTest | None = None
 

@@ -17,7 +17,8 @@ from wedbackup.core.clock import SYSTEM_CLOCK
 
 START_SECONDS = 30.0
 END_SECONDS = 90.0
-REACH_SECONDS, LONGER, SHORTER = 0.7, 1.04, 0.85
+REACH_SECONDS, LATE_REACH_SECONDS = 0.7, 0.06
+LONGER, SHORTER = 1.04, 0.85
 
 
 class TooSlow(Exception):
@@ -34,11 +35,25 @@ class Aim:
 
     reach: float = REACH_SECONDS
 
-    def pause(self, noise: Random) -> float:
-        return noise.uniform(0, self.reach)
+    def wait(self, found: Interruption, vault: VaultUnderTest, noise: Random) -> None:
+        """Return when it is time to kill the job, which has just started."""
+        time.sleep(noise.uniform(0, self.reach))
 
     def learn(self, *, hit: bool) -> None:
         self.reach *= LONGER if hit else SHORTER
+
+
+@dataclass
+class LateAim(Aim):
+    """The same from the moment on when the first new index appears: the short time in which promises are made."""
+
+    reach: float = LATE_REACH_SECONDS
+
+    def wait(self, found: Interruption, vault: VaultUnderTest, noise: Random) -> None:
+        before = [seen.indexes for seen in found.before]
+        while [place.indexes() for place in vault.places] == before and _job(found).state not in JOB_ENDED:
+            time.sleep(0.001)
+        super().wait(found, vault, noise)
 
 
 @dataclass
@@ -62,7 +77,7 @@ def interrupt(
     let_age(before)
     found = Interruption(ask(), before)
     _wait_for(lambda: _job(found).state != JobState.QUEUED, START_SECONDS, "the job does not start")
-    time.sleep(aim.pause(noise))
+    aim.wait(found, vault, noise)
     if _job(found).state in JOB_ENDED:
         aim.learn(hit=False)
         return None

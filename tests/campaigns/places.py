@@ -29,15 +29,16 @@ class Place:
     root: Path
     repository: Path
 
+    def indexes(self) -> frozenset[str]:
+        return _names(self.repository / "index")
+
     def look(self) -> Seen:
         unfinished = {}
         for path in (self.root / UNFINISHED).glob("*"):
             with contextlib.suppress(FileNotFoundError):  # a dying process has just finished it
                 unfinished[path] = path.stat().st_size
-        packs, indexes, snapshots, locks = (
-            _names(self.repository / kind) for kind in ("data", "index", "snapshots", "locks")
-        )
-        return Seen(packs, indexes, snapshots, locks, unfinished)
+        packs, snapshots, locks = (_names(self.repository / kind) for kind in ("data", "snapshots", "locks"))
+        return Seen(packs, self.indexes(), snapshots, locks, unfinished)
 
 
 def _names(folder: Path) -> frozenset[str]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 
-from backups.engine.backup_crew import PROCESSES_FROM_BYTES, PROCESSES_FROM_FILES
+from backups.engine.backup.crew import PROCESSES_FROM_BYTES, PROCESSES_FROM_FILES
 
 MB = 1_000_000
 BYTES_MAX = 60 * MB

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine.forget import forget
-from backups.engine.key import FOR_SECRETS
-from backups.engine.keyring import add_key
-from backups.engine.prune import prune
-from backups.engine.replicate import replicate
-from backups.engine.restore import restore
-from backups.engine.vault_reader import VaultReader
+from backups.engine.format.key import FOR_SECRETS
+from backups.engine.restore.run import restore
+from backups.engine.restore.vault_reader import VaultReader
+from backups.engine.upkeep.forget import forget
+from backups.engine.upkeep.keyring import add_key
+from backups.engine.upkeep.prune import prune
+from backups.engine.upkeep.replicate import replicate
 from tests.backups.engine.backing import Studio
 from tests.backups.engine.places import SECRET, Place, make_place
 from tests.restic import stock

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine.browse import find, locate, read_file, read_range, walk_tree
 from backups.engine.errors import WrongKey
-from backups.engine.restore import restore
-from backups.engine.restore_plan import Subset
-from backups.engine.restore_result import Existing
-from backups.engine.vault_reader import VaultReader
+from backups.engine.restore.browse import find, locate, read_file, read_range, walk_tree
+from backups.engine.restore.plan import Subset
+from backups.engine.restore.result import Existing
+from backups.engine.restore.run import restore
+from backups.engine.restore.vault_reader import VaultReader
 from tests.backups.engine.places import SECRET, Place, make_place
 from tests.restic import stock
 from tests.restic.trees import assert_equal, every_kind_of_node
@@ -46,7 +46,7 @@ def test_every_kind_of_node_comes_back(
     source: Path, place: Place, tmp_path: Path, by_processes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by_processes:
-        monkeypatch.setattr("backups.engine.restore.PROCESSES_FROM_FILES", 1)
+        monkeypatch.setattr("backups.engine.restore.run.PROCESSES_FROM_FILES", 1)
     reader = VaultReader.open({"stock": place}, SECRET)
     absolute, relative, _ = reader.snapshots()
     for number, (snapshot, base) in enumerate([(absolute, base_of(source)), (relative, b"")]):

@@ -12,9 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backups.engine.errors import EngineError
 from backups.engine.progress import CancelToken, Listener, Progress, ignore
-from backups.engine.restore import restore
-from backups.engine.restore_plan import Subset
-from backups.engine.restore_result import RestoreResult
+from backups.engine.restore.plan import Subset
+from backups.engine.restore.result import RestoreResult
+from backups.engine.restore.run import restore
 from backups.management.naming import snapshot_named, vault_named
 from backups.models import Snapshot
 from backups.services.recovering import open_for_recovery

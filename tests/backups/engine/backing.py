@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from backups.engine.backup import BackupRequest, BackupResult, backup
+from backups.engine.backup.messages import Destination
+from backups.engine.backup.run import BackupRequest, BackupResult, backup
 from backups.engine.format import BlobType
-from backups.engine.messages import Destination
+from backups.engine.format.repository import Repository
+from backups.engine.format.tree import Node
 from backups.engine.progress import CancelToken, Listener, ignore
-from backups.engine.repository import Repository
-from backups.engine.tree import Node
 from providers.stores.base import ObjectStore
 from tests.backups.engine.places import PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.restic import stock

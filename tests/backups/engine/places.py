@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from backups.engine.key import FOR_SECRETS
-from backups.engine.repository import NewVault, Repository, new_vault
+from backups.engine.format.key import FOR_SECRETS
+from backups.engine.format.repository import NewVault, Repository, new_vault
 from providers.stores.local import LocalOptions, LocalStore
 
 SECRET = b"0123456789abcdef0123456789abcdef"

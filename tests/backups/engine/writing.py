@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Union
 
-from backups.engine.compression import compress
 from backups.engine.format import BlobType, FileKind
-from backups.engine.index import PackRecord, encode_records
-from backups.engine.pack import PackBuilder, header_room
-from backups.engine.repository import Repository, pack_document
-from backups.engine.snapshot import encode_snapshot
-from backups.engine.tree import encode_node, encode_tree
+from backups.engine.format.compression import compress
+from backups.engine.format.index import PackRecord, encode_records
+from backups.engine.format.pack import PackBuilder, header_room
+from backups.engine.format.repository import Repository, pack_document
+from backups.engine.format.snapshot import encode_snapshot
+from backups.engine.format.tree import encode_node, encode_tree
 from tests.backups.engine.places import NOW
 
 BLOB_BYTES = 1000  # tiny, so that small files have several

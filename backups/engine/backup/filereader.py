@@ -1,0 +1,126 @@
+"""Reads one file into blobs and tells whether what was read ever existed as a whole.
+
+A file is looked at before and after: if size, mtime or ctime moved meanwhile the bytes may be torn, half old and half
+new. Then it is read again; if it never holds still, the last whole reading is stored and marked as unstable, so that
+nothing shows green for it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from backups.engine.backup.blobwriter import BlobWriter
+from backups.engine.backup.chunker import Chunker
+from backups.engine.backup.messages import Problem
+from backups.engine.backup.sources import is_regular, open_file, read_xattrs, same_file_state
+from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB
+from backups.engine.format.compression import PACKED_SUFFIXES
+from backups.engine.format.tree import encode_node
+
+READINGS_MAX = 4  # the first and three more
+SMALL_BYTES = BLOB_MIN_BYTES  # up to here a file is one blob and takes one read
+WINDOW_BYTES = 24 * MIB  # of a long file at a time; the chunker looks BLOB_MAX_BYTES ahead
+_READ_BYTES = 4 * MIB
+
+
+class ReadFile(NamedTuple):
+    """One file as it was read. node: its JSON node, None when it could not be.   size: of what was read [bytes]."""
+
+    node: bytes | None
+    blobs: list[bytes]
+    size: int
+    problem: Problem | None = None
+
+
+class _Reading(NamedTuple):
+    before: os.stat_result
+    blobs: list[bytes]
+    size: int
+    stable: bool
+
+
+class FileReader:
+    """Belongs to one thread; the window is its own and is used for every file."""
+
+    def __init__(self, writer: BlobWriter, chunker: Chunker, pause: Callable[[int], None]) -> None:
+        """pause: called between the pieces of a long file with the bytes read since; may raise Cancelled."""
+        self._writer = writer
+        self._chunker = chunker
+        self._pause = pause
+        self._window: memoryview | None = None
+
+    def read(self, folder_fd: int, name: bytes) -> ReadFile:
+        """Read the file `name` in the open folder. Its own troubles are in the result; raises Cancelled or Damaged."""
+        try:
+            fd = open_file(folder_fd, name)
+        except OSError as exc:
+            return _unreadable(name, exc.strerror or str(exc))
+        try:
+            return self._read_open(fd, name)
+        except OSError as exc:
+            return _unreadable(name, exc.strerror or str(exc))
+        finally:
+            os.close(fd)
+
+    def _read_open(self, fd: int, name: bytes) -> ReadFile:
+        compressible = os.path.splitext(name)[1].lower() not in PACKED_SUFFIXES
+        reading = self._read_once(fd, compressible)
+        if reading is None:
+            return _unreadable(name, "it became something else than a file")
+        tries = 1
+        while not reading.stable and tries < READINGS_MAX:
+            tries += 1
+            os.lseek(fd, 0, os.SEEK_SET)
+            reading = self._read_once(fd, compressible) or reading
+        node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=read_xattrs(fd))
+        problem = None if reading.stable else Problem(name, f"it changed during each of {tries} readings", stored=True)
+        return ReadFile(node, reading.blobs, reading.size, problem)
+
+    def _read_once(self, fd: int, compressible: bool) -> _Reading | None:
+        before = os.fstat(fd)
+        if not is_regular(before):
+            return None
+        blobs, size = self._read_content(fd, before.st_size, compressible)
+        after = os.fstat(fd)
+        return _Reading(before, blobs, size, size == after.st_size and same_file_state(before, after))
+
+    def _read_content(self, fd: int, expected: int, compressible: bool) -> tuple[list[bytes], int]:
+        if expected > SMALL_BYTES:
+            return self._read_long(fd, expected, compressible)
+        content = os.read(fd, expected + 1)
+        if len(content) != expected:  # it grew or shrank, or the file system gives less than asked
+            os.lseek(fd, 0, os.SEEK_SET)
+            return self._read_long(fd, SMALL_BYTES, compressible)
+        return ([self._writer.store(content, compressible=compressible)], expected) if content else ([], 0)
+
+    def _read_long(self, fd: int, limit: int, compressible: bool) -> tuple[list[bytes], int]:
+        """limit: where to stop [bytes], because a file may grow faster than we read."""
+        if self._window is None:
+            self._window = memoryview(mmap.mmap(-1, WINDOW_BYTES))
+        window, filled, ended = self._window, 0, False
+        blobs: list[bytes] = []
+        size = 0
+        while not ended or filled:
+            while filled < WINDOW_BYTES and not ended:
+                wanted = min(_READ_BYTES, limit - size - filled, WINDOW_BYTES - filled)
+                count = os.readv(fd, [window[filled : filled + wanted]]) if wanted else 0
+                ended = count == 0
+                filled += count
+            used = 0
+            for piece in self._chunker.cut(window[:filled]):
+                if not ended and filled - used <= BLOB_MAX_BYTES:
+                    break  # with more bytes behind it the cut might lie elsewhere
+                blobs.append(self._writer.store(piece, compressible=compressible))
+                used += len(piece)
+                self._pause(len(piece))
+            window[: filled - used] = window[used:filled]
+            filled -= used
+            size += used
+        return blobs, size
+
+
+def _unreadable(name: bytes, reason: str) -> ReadFile:
+    return ReadFile(None, [], 0, Problem(name, reason, stored=False))

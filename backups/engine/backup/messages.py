@@ -1,0 +1,137 @@
+"""What a run's threads and worker processes tell its coordinator, and the work that it gives them. All picklable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from backups.engine.format.crypto import MasterKey
+from backups.engine.format.index import PackRecord
+from providers.stores.base import ObjectStore, Proof
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One place that shall hold a copy of the vault.
+
+    key:      the caller's name of the place.
+    store:    its store, wrapped (retries, breaker ...). Picklable, or the run stays in one process.
+    required: it gives back-pressure and is brought up to date in this run; another may lag and is caught up later.
+    """
+
+    key: str
+    store: ObjectStore
+    required: bool = True
+
+
+class SourceRoot(NamedTuple):
+    """A source folder as it was when the run began; device and inode tell it from an empty mount point."""
+
+    path: bytes
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """All a worker process must know. Travels through its pipe, never on its command line."""
+
+    master: MasterKey
+    polynomial: int
+    level: int
+    prefix: str
+    destinations: tuple[Destination, ...]
+    roots: tuple[SourceRoot, ...]
+    board_fd: int
+    claims_fd: int
+
+
+class FolderPart(NamedTuple):
+    """Files of one directory to read.
+
+    number: of the directory in this run.   root: position of its source.   parts: the way down from there.
+    files:  (slot in the directory, name) pairs.
+    """
+
+    number: int
+    root: int
+    parts: tuple[bytes, ...]
+    files: list[tuple[int, bytes]]
+
+
+Batch = list[FolderPart]
+
+
+class Problem(NamedTuple):
+    """A file that could not be read, or that changed whenever it was. reason: for people."""
+
+    name: bytes
+    reason: str
+    stored: bool
+
+
+class ReadPart(NamedTuple):
+    """What became of the files of one FolderPart; lists side by side, because there are very many files.
+
+    slots, nodes: where each file belongs, and its JSON node, None when there is nothing to store.
+    content:      all their blob ids, one after the other.   size: what was read [bytes].
+    """
+
+    number: int
+    slots: list[int]
+    nodes: list[bytes | None]
+    content: bytes
+    size: int
+    problems: list[Problem]
+
+
+class BatchDone(NamedTuple):
+    """All files of a batch are read."""
+
+    worker: int
+    parts: list[ReadPart]
+
+
+class BytesRead(NamedTuple):
+    """A long file is on its way; counted again, as a whole, when it is done."""
+
+    worker: int
+    size: int
+
+
+class PackSealed(NamedTuple):
+    """A pack is on its way to all destinations."""
+
+    record: PackRecord
+    size: int
+
+
+class PackStored(NamedTuple):
+    """A destination confirmed a pack."""
+
+    destination: int
+    size: int
+    proof: Proof
+
+
+class DestinationDropped(NamedTuple):
+    """A destination is out of this run. error: what happened, for people."""
+
+    destination: int
+    error: str
+
+
+class WorkerFinished(NamedTuple):
+    """A worker has nothing left: its packs are stored wherever the destination is still in the run."""
+
+    worker: int
+
+
+class WorkerFailed(NamedTuple):
+    """A worker ended before its work. error: what happened, for people."""
+
+    worker: int
+    error: str
+
+
+Message = BatchDone | BytesRead | PackSealed | PackStored | DestinationDropped | WorkerFinished | WorkerFailed

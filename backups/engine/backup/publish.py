@@ -1,0 +1,132 @@
+"""The end of a run, per destination and always in this order: older packs that lack, index, snapshot.
+
+A destination that failed anything before gets neither index nor snapshot: what a location shows is always whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from backups.engine.backup.fanout import store_proved
+from backups.engine.backup.ledger import Ledger
+from backups.engine.backup.messages import Destination
+from backups.engine.backup.opening import Opening
+from backups.engine.backup.survey import Survey, VaultCopy
+from backups.engine.format import FileKind
+from backups.engine.format.crypto import MasterKey
+from backups.engine.format.index import PackRecord, encode_records
+from backups.engine.format.repository import Repository, pack_document
+from backups.engine.progress import CancelToken
+from backups.engine.upkeep.copies import Place
+from backups.engine.upkeep.replicate import replicate
+from providers.stores.base import StoreError
+
+Document = tuple[FileKind, str, bytes]
+
+
+class Publishing:
+    """Makes the packs of one run visible."""
+
+    def __init__(
+        self,
+        destinations: Sequence[Destination],
+        opening: Opening,
+        copies: Sequence[VaultCopy],
+        found: Survey,
+        ledger: Ledger,
+        copies_needed: int,
+        cancel: CancelToken,
+    ) -> None:
+        self._destinations = destinations
+        self._opening = opening
+        self._copies = {copy.number: copy for copy in copies}
+        self._found = found
+        self._ledger = ledger
+        self._copies_needed = copies_needed
+        self._cancel = cancel
+
+    def catch_up(self) -> None:
+        """Bring what destinations lack from the others; optional ones that lack packs are only marked as behind.
+
+        Raises TooFewCopies, Cancelled.
+        """
+        for number, copy in self._copies.items():
+            missing = self._found.missing_at(copy)
+            if missing and not self._destinations[number].required:
+                self._ledger.outcomes[number].behind = missing
+        if len(self._live()) < max(1, self._copies_needed):
+            raise self._ledger.too_few(len(self._live()))
+        lacking = [number for number in self._live() if self._lacks_anything(self._copies[number])]
+        if lacking:
+            self._ledger.pulse("catch up")
+            self._opening.everywhere(lacking, self._replicate_to)
+
+    def publish(self, documents: Sequence[Document], step: str) -> None:
+        """Store these documents at every destination that is whole so far. Raises TooFewCopies, Cancelled."""
+        self._ledger.pulse(step)
+
+        def put(number: int) -> None:
+            repository = self._copies[number].repository
+            for kind, file_id, stored in documents:
+                store_proved(repository.store, repository.name(kind, file_id), stored, file_id)
+
+        self._opening.everywhere(self._live(), put)
+
+    def mark_complete(self) -> None:
+        """Say which destinations hold everything."""
+        for number in self._live():
+            self._ledger.outcomes[number].complete = True
+
+    def remove_shrunk_indexes(self) -> None:
+        """Remove index files that name lost packs, after a whole one has taken their place."""
+
+        def remove(number: int) -> None:
+            repository = self._copies[number].repository
+            for index_id in self._found.shrunk:
+                with contextlib.suppress(StoreError):  # without the right to delete it stays, for prune to remove
+                    repository.store.delete(repository.name(FileKind.INDEX, index_id))
+
+        self._opening.everywhere(self._live(), remove)
+
+    def _live(self) -> list[int]:
+        return [
+            number
+            for number in self._copies
+            if self._ledger.board.is_in(number) and not self._ledger.outcomes[number].behind
+        ]
+
+    def _lacks_anything(self, copy: VaultCopy) -> bool:
+        if copy.damaged or self._found.missing_at(copy):
+            return True
+        others = [other for other in self._copies.values() if other is not copy]
+        kinds = (FileKind.INDEX, FileKind.SNAPSHOTS)
+        return any(other.listing[kind].keys() - copy.listing[kind].keys() for other in others for kind in kinds)
+
+    def _replicate_to(self, number: int) -> None:
+        sources = {
+            self._destinations[other].key: _place(self._copies[other].repository)
+            for other in self._copies
+            if other != number and self._ledger.board.is_in(other)
+        }
+        copy = self._copies[number]
+        if not sources:
+            return
+        result = replicate(sources, _place(copy.repository), damaged=copy.damaged, cancel=self._cancel)
+        needed = {f"data/{pack_id[:2]}/{pack_id}" for pack_id in self._found.packs}
+        if lacking := needed.intersection(result.missing):
+            raise StoreError(f"{len(lacking)} older packs could not be brought from another copy")
+
+
+def index_documents(master: MasterKey, records: Sequence[PackRecord]) -> list[Document]:
+    """Return the index files for these packs."""
+    return [(FileKind.INDEX, *pack_document(master, fields)) for fields in encode_records(records)]
+
+
+def snapshot_document(master: MasterKey, fields: dict[str, Any]) -> Document:
+    return (FileKind.SNAPSHOTS, *pack_document(master, fields))
+
+
+def _place(repository: Repository) -> Place:
+    return Place(repository.store, repository.prefix)

@@ -1,0 +1,251 @@
+"""Reads all sources: lists folders, has changed files read, and builds the trees from below as folders are done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backups.engine.backup.blobwriter import BlobWriter
+from backups.engine.backup.crew import BackupCrew
+from backups.engine.backup.fileworker import is_long
+from backups.engine.backup.foldercache import CachedFolder, FolderCache, pack_nodes, usable_nodes
+from backups.engine.backup.ledger import Ledger
+from backups.engine.backup.messages import Batch, BatchDone, FolderPart, Message, ReadPart, SourceRoot, WorkerFinished
+from backups.engine.backup.scanner import FileToRead, Folder, Scanner, child_path
+from backups.engine.backup.sources import check_root, open_root
+from backups.engine.errors import Damaged, SourceMissing, SourceUnreadable
+from backups.engine.format import MIB
+from backups.engine.format.tree import encode_node, encode_tree
+
+BATCH_FILES = 64
+BATCH_BYTES = 4 * MIB
+_WAIT_SECONDS = 0.1
+
+
+@dataclass
+class Counts:
+    """What was found and done. files_*: regular files.   unstable, unreadable: (path, reason)."""
+
+    files_total: int = 0
+    files_new: int = 0
+    files_changed: int = 0
+    files_unchanged: int = 0
+    folders_total: int = 0
+    bytes_total: int = 0
+    bytes_read: int = 0
+    unstable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+class SourceReading:
+    """One pass over the sources. Belongs to one thread."""
+
+    def __init__(
+        self,
+        roots: Sequence[SourceRoot],
+        scanner: Scanner,
+        crew: BackupCrew,
+        trees: BlobWriter,
+        cache: FolderCache,
+        ledger: Ledger,
+    ) -> None:
+        self.counts = Counts()
+        self._roots = roots
+        self._scanner = scanner
+        self._crew = crew
+        self._trees = trees
+        self._cache = cache
+        self._ledger = ledger
+        self._stack: list[Folder] = []
+        self._open: dict[int, Folder] = {}
+        self._root_fds: list[int] = []
+        self._done: dict[int, Folder] = {}
+        self._tree_ids: dict[int, bytes] = {}
+        self._batch: Batch = []
+        self._batch_files = 0
+        self._batch_bytes = 0
+
+    def run(self) -> bytes:
+        """Read everything and return the id of the root tree.
+
+        Raises SourceMissing, SourceUnreadable, Cancelled, TooFewCopies, WorkerDied or Damaged.
+        """
+        with contextlib.ExitStack() as stack:
+            self._root_fds = [stack.enter_context(open_root(root)) for root in self._roots]
+            for number, root in reversed(list(enumerate(self._roots))):
+                self._stack.append(Folder(number, number, (), root.path))
+            self._read_all()
+        for root in self._roots:
+            check_root(root)
+        return self._join(b"/", [(root.path[1:], number) for number, root in enumerate(self._roots)])
+
+    def _read_all(self) -> None:
+        closed = False
+        self._ledger.pulse("scan")
+        while not (closed and self._crew.finished and not self._open):
+            if self._stack:
+                self._scan(self._stack.pop())
+            elif not closed:
+                self._submit_batch()
+                self._crew.close()
+                closed = self._ledger.progress.total_known = True
+                self._ledger.pulse("read")
+            worked = self._crew.work()
+            self._take_messages(wait=closed and not worked and bool(self._open or not self._crew.finished))
+            self._ledger.pulse()
+
+    def _take_messages(self, *, wait: bool) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._ledger.events.get(block=wait, timeout=_WAIT_SECONDS)
+                wait = False
+                self._take(message)
+
+    def _take(self, message: Message) -> None:
+        self._ledger.note(message)
+        if isinstance(message, BatchDone):
+            for part in message.parts:
+                self._take_part(part)
+        elif isinstance(message, WorkerFinished):
+            self._crew.note_finished(message)
+
+    def _take_part(self, part: ReadPart) -> None:
+        folder = self._open[part.number]
+        self.counts.bytes_read += part.size
+        for problem in part.problems:
+            folder.whole = False
+            path = os.fsdecode(child_path(folder.path, problem.name))
+            (self.counts.unstable if problem.stored else self.counts.unreadable).append((path, problem.reason))
+        for slot, node in zip(part.slots, part.nodes, strict=True):
+            folder.nodes[slot] = node
+        folder.content.append(part.content)
+        folder.waiting -= len(part.slots)
+        if not folder.waiting:
+            self._complete(folder)
+
+    def _scan(self, folder: Folder) -> None:
+        counts, progress = self.counts, self._ledger.progress
+        try:
+            scan = self._scanner.scan(folder, self._root_fds[folder.root])
+        except OSError as exc:
+            self._give_up(folder, exc)
+            return
+        counts.folders_total += 1
+        counts.files_total += (found := scan.files_new + scan.files_changed + scan.files_unchanged)
+        counts.files_new += scan.files_new
+        counts.files_changed += scan.files_changed
+        counts.files_unchanged += scan.files_unchanged
+        counts.bytes_total += scan.bytes_total
+        counts.unreadable.extend((os.fsdecode(path), reason) for path, reason in scan.problems)
+        progress.files_total += found
+        progress.bytes_total += scan.bytes_total
+        progress.files_done += scan.files_unchanged
+        progress.bytes_done += scan.bytes_unchanged
+        progress.current = os.fsdecode(folder.path)
+        self._open[folder.number] = folder
+        self._stack.extend(reversed(scan.folders))
+        self._submit(folder, scan.files)
+        if not folder.waiting:
+            self._complete(folder)
+
+    def _give_up(self, folder: Folder, exc: OSError) -> None:
+        reason = exc.strerror or str(exc)
+        parent = folder.parent
+        if parent is None:
+            raise SourceUnreadable(f"the folder {os.fsdecode(folder.path)} cannot be read: {reason}") from exc
+        self.counts.unreadable.append((os.fsdecode(folder.path), reason))
+        self._fill_in(parent)
+        parent.whole = False
+        parent.nodes[folder.slot] = None
+        parent.waiting -= 1
+        if not parent.waiting:
+            self._complete(parent)
+
+    def _submit(self, folder: Folder, files: list[FileToRead]) -> None:
+        part: list[tuple[int, bytes]] | None = None
+        for slot, name, size in files:
+            if is_long(size):
+                self._crew.submit([FolderPart(folder.number, folder.root, folder.parts, [(slot, name)])], size)
+                continue
+            if part is None:
+                part = []
+                self._batch.append(FolderPart(folder.number, folder.root, folder.parts, part))
+            part.append((slot, name))
+            self._batch_files += 1
+            self._batch_bytes += size
+            if self._batch_files >= BATCH_FILES or self._batch_bytes >= BATCH_BYTES:
+                self._submit_batch()
+                part = None
+
+    def _submit_batch(self) -> None:
+        if self._batch:
+            self._crew.submit(self._batch, self._batch_bytes)
+        self._batch, self._batch_files, self._batch_bytes = [], 0, 0
+
+    def _complete(self, folder: Folder) -> None:
+        """Build the trees of `folder` and of every parent that waited for nothing else."""
+        while True:
+            del self._open[folder.number]
+            tree_id = self._build_tree(folder)
+            parent = folder.parent
+            if parent is None:
+                self._done[folder.root], self._tree_ids[folder.root] = folder, tree_id
+                return
+            if parent.cached is None or tree_id != folder.previous_tree:
+                self._fill_in(parent)
+                parent.nodes[folder.slot] = _folder_node(folder.parts[-1], folder, tree_id)
+            parent.waiting -= 1
+            if parent.waiting:
+                return
+            folder = parent
+
+    def _fill_in(self, folder: Folder) -> None:
+        """Give an unchanged folder its remembered nodes, because one of its subfolders has changed."""
+        if folder.cached is None or folder.nodes:
+            return
+        folder.nodes = list(usable_nodes(folder.cached))
+        if not folder.nodes:
+            self._cache.clear()
+            raise Damaged("the cache of folders is damaged and was emptied; start the backup again")
+
+    def _build_tree(self, folder: Folder) -> bytes:
+        cached = folder.cached
+        if cached is not None and not folder.nodes:
+            return cached.tree_id
+        nodes = [node for node in folder.nodes if node is not None]
+        tree_id = self._trees.store(encode_tree(nodes))
+        if folder.whole:
+            content = cached.content if cached is not None else b"".join(folder.content)
+            settled = cached is not None or folder.settled
+            row = CachedFolder(folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled)
+            self._cache.put(folder.path, row)
+        return tree_id
+
+    def _join(self, path: bytes, sources: list[tuple[bytes, int]]) -> bytes:
+        """Return the tree of the folder `path` that holds nothing but the sources, given by (path below it, number)."""
+        if sources[0][0] == b"":
+            return self._tree_ids[sources[0][1]]
+        groups: dict[bytes, list[tuple[bytes, int]]] = {}
+        for below, number in sources:
+            name, _, rest = below.partition(b"/")
+            groups.setdefault(name, []).append((rest, number))
+        nodes = []
+        for name, group in sorted(groups.items()):
+            child = child_path(path, name)
+            tree_id = self._join(child, group)
+            if group[0][0] == b"":
+                nodes.append(_folder_node(name, self._done[group[0][1]], tree_id))
+                continue
+            try:
+                nodes.append(encode_node(name, os.stat(child), subtree=tree_id))
+            except OSError as exc:
+                raise SourceMissing(f"the folder {os.fsdecode(child)} went away: {exc.strerror}") from exc
+        return self._trees.store(encode_tree(nodes))
+
+
+def _folder_node(name: bytes, folder: Folder, tree_id: bytes) -> bytes:
+    assert folder.status is not None
+    return encode_node(name, folder.status, subtree=tree_id, xattrs=folder.xattrs)

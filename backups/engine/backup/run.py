@@ -1,0 +1,330 @@
+"""Back up folders into a vault: one read of the source, the same packs to all destinations, acknowledged together.
+
+The order is what makes it safe: packs, then index, then snapshot, at each destination; a destination that missed
+anything gets neither of the last two, and with fewer whole copies than the policy asks for there is no snapshot at all.
+Nothing stored is lost then: the next run finds the packs and adopts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from backups.engine.backup.blobwriter import OPEN_TREE_PACKS, BlobWriter
+from backups.engine.backup.board import Board
+from backups.engine.backup.claims import LocalClaims, SharedClaims
+from backups.engine.backup.crew import BackupCrew, is_portable
+from backups.engine.backup.excludes import Excludes
+from backups.engine.backup.fanout import FanOut
+from backups.engine.backup.fileworker import OPEN_PACKS, FileWorker
+from backups.engine.backup.foldercache import FolderCache
+from backups.engine.backup.ledger import Ledger, Outcome
+from backups.engine.backup.messages import Destination, SourceRoot, WorkerSetup
+from backups.engine.backup.opening import Opening, vault_of
+from backups.engine.backup.parents import find_parent
+from backups.engine.backup.publish import Document, Publishing, index_documents, snapshot_document
+from backups.engine.backup.reading import Counts, SourceReading
+from backups.engine.backup.scanner import Scanner
+from backups.engine.backup.sources import find_root
+from backups.engine.backup.survey import Survey, VaultCopy, survey
+from backups.engine.errors import SourceMissing
+from backups.engine.format import BlobType, FileKind, to_nanoseconds
+from backups.engine.format.compression import DEFAULT_LEVEL
+from backups.engine.format.crypto import MasterKey
+from backups.engine.format.repository import Config, read_config
+from backups.engine.format.snapshot import encode_snapshot
+from backups.engine.progress import CancelToken, Listener, ignore
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+
+__all__ = ["BackupRequest", "BackupResult", "Destination", "Outcome", "backup"]
+
+ABANDON_SECONDS = 0.7  # for uploads under way after a cancel, so that they leave no temporary file
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What to back up, and where to.
+
+    sources:       absolute paths of folders.
+    prefix:        of the vault at every location, "" or ending in "/".
+    master:        the vault's master key.
+    vault_files:   its (config file, key file), which a location that has nothing yet is given.
+    config:        its config; None: read from `vault_files`.
+    destinations:  one per location.
+    copies_needed: fewer whole copies than this are no backup.
+    cache_path:    of the local cache of folders; None: every file is read.
+    excludes:      glob patterns, see `excludes`.
+    level:         of zstd.
+    workers:       processes for runs with much to read; 0: never any.
+    """
+
+    sources: tuple[str, ...]
+    prefix: str
+    master: MasterKey
+    vault_files: tuple[bytes, bytes]
+    destinations: tuple[Destination, ...]
+    copies_needed: int = 1
+    config: Config | None = None
+    cache_path: str | None = None
+    hostname: str = "wedbackup"
+    username: str = "wedbackup"
+    tags: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    level: int = DEFAULT_LEVEL
+    workers: int = 2
+    clock: Clock = SYSTEM_CLOCK
+
+
+@dataclass
+class BackupResult:
+    """What a backup made.
+
+    snapshot_id, parent: hex.   tree: id of the root tree.   time: when the reading began, Unix time [ns].
+    files_*, folders_total: how many; total = new + changed + unchanged, as listed.
+    bytes_total:  size of all files [bytes].   bytes_read: of those that were read.
+    bytes_stored: of new packs, once, not per location.
+    packs_lost:   packs that were gone everywhere; what the source still has of them was stored anew.
+    unstable:     (path, reason) of files that changed whenever they were read; the last reading is stored.
+    unreadable:   (path, reason) of what could not be read; it is not in the snapshot.
+    outcomes:     by destination key.
+    """
+
+    snapshot_id: str
+    tree: bytes
+    time: int
+    parent: str | None
+    files_total: int = 0
+    files_new: int = 0
+    files_changed: int = 0
+    files_unchanged: int = 0
+    folders_total: int = 0
+    bytes_total: int = 0
+    bytes_read: int = 0
+    bytes_stored: int = 0
+    packs_lost: int = 0
+    unstable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+def backup(request: BackupRequest, listener: Listener = ignore, cancel: CancelToken | None = None) -> BackupResult:
+    """Back the sources up and return what was made, once `copies_needed` destinations hold all of it.
+
+    Call it from any thread. The listener is called at most about ten times a second, from this thread.
+
+    Raises SourceMissing, SourceUnreadable, TooFewCopies (with the outcomes), Cancelled, WorkerDied, Damaged, Locked.
+    After any of them the vault is as it was before, but for packs that the next run makes use of.
+    """
+    roots = _outermost([find_root(path) for path in request.sources])
+    board = Board()
+    ledger = Ledger(
+        request.destinations, request.copies_needed, board, listener, cancel or CancelToken(), request.clock
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(board.close)
+        return _Run(request, roots, ledger, cancel or CancelToken(), stack).run()
+
+
+class _Run:
+    """The steps of one backup. `stack` holds what must be released, whatever happens."""
+
+    def __init__(
+        self,
+        request: BackupRequest,
+        roots: tuple[SourceRoot, ...],
+        ledger: Ledger,
+        cancel: CancelToken,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self._request = request
+        self._roots = roots
+        self._ledger = ledger
+        self._cancel = cancel
+        self._stack = stack
+        self._config = request.config or read_config(request.master, request.vault_files[0])
+        vault = vault_of(request.master, self._config, request.vault_files)
+        self._opening = Opening(request.destinations, request.prefix, vault, ledger)
+
+    def run(self) -> BackupResult:
+        request, ledger, opening = self._request, self._ledger, self._opening
+        began = to_nanoseconds(request.clock.utcnow())
+        ledger.pulse("open")
+        opening.open()
+        hold = opening.lock(self._stack, request.clock)
+        copies = opening.list()
+        cache = FolderCache(request.cache_path, self._config.repository_id)
+        self._stack.callback(cache.close)
+        found = survey(copies, cache, ledger.pulse)
+        paths = tuple(sorted(request.sources))
+        parent = find_parent(copies, paths, request.hostname, cache)
+
+        tree, counts = self._read(found, cache)
+
+        opening.confirm(hold)
+        snapshot_id = self._publish(copies, found, cache, tree, parent, paths, began)
+        ledger.pulse("done")
+        return self._result(snapshot_id, tree, began, parent, counts, found)
+
+    def _publish(
+        self,
+        copies: list[VaultCopy],
+        found: Survey,
+        cache: FolderCache,
+        tree: bytes,
+        parent: str | None,
+        paths: tuple[str, ...],
+        began: int,
+    ) -> str:
+        """Make the packs of this run visible at every whole destination and return the snapshot's id."""
+        request, ledger = self._request, self._ledger
+        publishing = Publishing(
+            request.destinations, self._opening, copies, found, ledger, request.copies_needed, self._cancel
+        )
+        publishing.catch_up()
+        records = [*ledger.records, *found.adopted]
+        all_answered = len(copies) == len(request.destinations)
+        if all_answered:  # a destination that is away may hold what seems lost
+            records += [record for kept in found.shrunk.values() for record in kept]
+        documents = index_documents(request.master, records)
+        publishing.publish(documents, "index")
+        fields = encode_snapshot(
+            time=began,
+            tree=tree,
+            paths=paths,
+            hostname=request.hostname,
+            username=request.username,
+            tags=request.tags,
+            parent=parent,
+        )
+        documents.append(snapshot_document(request.master, fields))
+        ledger.commit()
+        publishing.publish(documents[-1:], "snapshot")
+        if all_answered and found.shrunk:
+            publishing.remove_shrunk_indexes()
+        publishing.mark_complete()
+        ledger.note_behind({copy.number: found.missing_at(copy) for copy in copies})
+        self._keep(cache, copies, documents)
+        return documents[-1][1]
+
+    def _keep(self, cache: FolderCache, copies: list[VaultCopy], documents: list[Document]) -> None:
+        """Make what the cache learned lasting, now that the snapshot which it describes is."""
+        kinds = (FileKind.INDEX, FileKind.SNAPSHOTS)
+        cache.keep_documents({file_id for copy in copies for kind in kinds for file_id in copy.listing[kind]})
+        for _, file_id, stored in documents:
+            cache.put_document(file_id, stored)
+        cache.commit()
+
+    def _read(self, found: Survey, cache: FolderCache) -> tuple[bytes, Counts]:
+        """Read the sources, and return the root tree and the counts when every pack is where it must be."""
+        request, ledger = self._request, self._ledger
+        report = ledger.events.put
+        fan_out = FanOut(
+            request.destinations, request.prefix, ledger.board, report, open_packs=OPEN_TREE_PACKS + OPEN_PACKS
+        )
+        trees = BlobWriter(
+            request.master, BlobType.TREE, LocalClaims(found.known.trees), fan_out, report, request.level
+        )
+        crew = self._crew(found, fan_out)
+        scanner = Scanner(
+            Excludes(request.excludes),
+            cache,
+            found.known,
+            lambda: to_nanoseconds(request.clock.utcnow()),
+            len(self._roots),
+        )
+        reading = SourceReading(self._roots, scanner, crew, trees, cache, ledger)
+        with _stopped_on_failure(crew, fan_out, ledger.board):
+            tree = reading.run()
+            ledger.pulse("upload")
+            trees.flush()
+            fan_out.finish(self._tell)
+            ledger.take_all()
+        return tree, reading.counts
+
+    def _tell(self) -> None:
+        self._ledger.take_all()
+        self._ledger.pulse()
+
+    def _crew(self, found: Survey, fan_out: FanOut) -> BackupCrew:
+        request, ledger, roots = self._request, self._ledger, self._roots
+
+        def make_setup(claims: SharedClaims) -> WorkerSetup:
+            return WorkerSetup(
+                request.master,
+                self._config.polynomial,
+                request.level,
+                request.prefix,
+                request.destinations,
+                roots,
+                ledger.board.fd,
+                claims.fd,
+            )
+
+        def make_local() -> FileWorker:
+            return FileWorker(
+                -1,
+                master=request.master,
+                polynomial=self._config.polynomial,
+                level=request.level,
+                roots=roots,
+                board=ledger.board,
+                claims=LocalClaims(found.known.data),
+                fan_out=fan_out,
+                report=ledger.events.put,
+            )
+
+        return BackupCrew(
+            workers=request.workers,
+            make_setup=make_setup,
+            known=found.known.data,
+            make_local=make_local,
+            portable=is_portable(request.destinations),
+            events=ledger.events,
+        )
+
+    def _result(
+        self, snapshot_id: str, tree: bytes, began: int, parent: str | None, counts: Counts, found: Survey
+    ) -> BackupResult:
+        return BackupResult(
+            snapshot_id=snapshot_id,
+            tree=tree,
+            time=began,
+            parent=parent,
+            files_total=counts.files_total,
+            files_new=counts.files_new,
+            files_changed=counts.files_changed,
+            files_unchanged=counts.files_unchanged,
+            folders_total=counts.folders_total,
+            bytes_total=counts.bytes_total,
+            bytes_read=counts.bytes_read,
+            bytes_stored=self._ledger.bytes_stored,
+            packs_lost=len(found.lost),
+            unstable=counts.unstable,
+            unreadable=counts.unreadable,
+            outcomes=self._ledger.by_key(),
+        )
+
+
+@contextlib.contextmanager
+def _stopped_on_failure(crew: BackupCrew, fan_out: FanOut, board: Board) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        board.cancel()
+        fan_out.abandon(ABANDON_SECONDS)
+        raise
+    finally:
+        crew.stop()
+
+
+def _outermost(roots: list[SourceRoot]) -> tuple[SourceRoot, ...]:
+    """Return the sources without those that lie within another, sorted. Raises SourceMissing when there is none."""
+    if not roots:
+        raise SourceMissing("there is no folder to back up")
+    kept: list[SourceRoot] = []
+    for root in sorted(set(roots), key=lambda root: (root.path != b"/", root.path.split(b"/"))):
+        within = (kept_root.path.rstrip(b"/") + b"/" for kept_root in kept)
+        if not any(root.path == b"/" or root.path.startswith(folder) for folder in within):
+            kept.append(root)
+    return tuple(kept)

@@ -1,0 +1,249 @@
+"""Lists the folders of a source and finds out what must be read.
+
+A folder whose entries all are as the cache remembers them is unchanged, whatever its subfolders hold; in a changed
+folder every file is compared by itself. Size, times, inode, owner and mode decide, as in restic. A file written in the
+last moments before it was looked at is read again next time: its time stamp may hide a second change.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from backups.engine.backup.excludes import Excludes
+from backups.engine.backup.foldercache import CachedFolder, FolderCache, usable_nodes
+from backups.engine.backup.known import KnownBlobs
+from backups.engine.backup.sources import open_folder, read_xattrs
+from backups.engine.format import format_time
+from backups.engine.format.gonames import unquote_name
+from backups.engine.format.tree import encode_node, node_type
+
+COARSE_CLOCK_NS = 2_000_000_000  # FAT's time stamps step by 2 s, the coarsest of all
+_STATE = struct.Struct("<IQqqqII")
+
+Entry = tuple[bytes, os.stat_result]
+
+
+class FileToRead(NamedTuple):
+    """slot: place among the folder's nodes.   size: when listed [bytes]."""
+
+    slot: int
+    name: bytes
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    """One folder of the source in this run.
+
+    root, parts:    which source, and the way down from it.   path: absolute.
+    parent, slot:   where its own node belongs; None for the source itself.
+    nodes:          JSON nodes by slot; None until known, and for what cannot be stored. Empty while `cached` serves.
+    content:        ids of its files' blobs.
+    waiting:        files and subfolders that are not done.
+    settled_before, settled: as in the cache's row that this run will write.
+    cached:         the cache's row if no entry has changed.
+    previous_tree:  its tree according to the cache.
+    whole:          every entry was stored as it was.
+    """
+
+    number: int
+    root: int
+    parts: tuple[bytes, ...]
+    path: bytes
+    parent: Folder | None = None
+    slot: int = 0
+    status: os.stat_result | None = None
+    xattrs: list[tuple[str, bytes]] = field(default_factory=list)
+    nodes: list[bytes | None] = field(default_factory=list)
+    content: list[bytes] = field(default_factory=list)
+    waiting: int = 0
+    signature: bytes = b""
+    settled_before: int = 0
+    settled: bool = False
+    cached: CachedFolder | None = None
+    previous_tree: bytes | None = None
+    whole: bool = True
+
+
+@dataclass
+class Scan:
+    """What listing one folder found.
+
+    folders: subfolders, in order.   files: to be read.   problems: (path, reason) of what could not be looked at.
+    *_new, *_changed, *_unchanged: regular files.   bytes_total: size of all regular files [bytes].
+    """
+
+    folders: list[Folder] = field(default_factory=list)
+    files: list[FileToRead] = field(default_factory=list)
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+    files_new: int = 0
+    files_changed: int = 0
+    files_unchanged: int = 0
+    bytes_unchanged: int = 0
+    bytes_total: int = 0
+
+
+class Scanner:
+    """Belongs to one thread."""
+
+    def __init__(
+        self, excludes: Excludes, cache: FolderCache, known: KnownBlobs, now_ns: Callable[[], int], first_number: int
+    ) -> None:
+        """now_ns: Unix time [ns].   first_number: for the next folder; the sources have the numbers before it."""
+        self._excludes = excludes
+        self._cache = cache
+        self._known = known
+        self._now_ns = now_ns
+        self._next_number = first_number
+
+    def scan(self, folder: Folder, root_fd: int) -> Scan:
+        """List `folder`, fill in what is known without reading files, and return the rest. Raises OSError."""
+        folder.settled_before = self._now_ns() - COARSE_CLOCK_NS
+        fd = open_folder(root_fd, folder.parts)
+        try:
+            scan = Scan()
+            folder.status = os.fstat(fd)
+            folder.xattrs = read_xattrs(fd)
+            entries = self._list(fd, folder, scan)
+            self._compare(folder, entries)
+            if folder.cached is not None:
+                self._take_unchanged(folder, entries, scan)
+            else:
+                self._take_changed(folder, entries, fd, scan)
+        finally:
+            os.close(fd)
+        folder.waiting = len(scan.folders) + len(scan.files)
+        return scan
+
+    def _list(self, fd: int, folder: Folder, scan: Scan) -> list[Entry]:
+        entries: list[Entry] = []
+        with os.scandir(fd) as listing:
+            for entry in listing:
+                name = os.fsencode(entry.name)
+                if self._excludes and child_path(folder.path, name) in self._excludes:
+                    continue
+                try:
+                    entries.append((name, entry.stat(follow_symlinks=False)))
+                except OSError as exc:
+                    folder.whole = False
+                    scan.problems.append((child_path(folder.path, name), exc.strerror or str(exc)))
+        entries.sort(key=_name_of)
+        return entries
+
+    def _compare(self, folder: Folder, entries: list[Entry]) -> None:
+        folder.signature = _sign(entries)
+        cached = self._cache.get(folder.path)
+        if cached is None:
+            return
+        folder.previous_tree = cached.tree_id
+        if (
+            cached.settled
+            and cached.signature == folder.signature
+            and cached.tree_id in self._known.trees
+            and self._known.has_content(cached.content)
+        ):
+            folder.cached = cached
+
+    def _take_unchanged(self, folder: Folder, entries: list[Entry], scan: Scan) -> None:
+        for slot, (name, status) in enumerate(entries):
+            kind = stat.S_IFMT(status.st_mode)
+            if kind == stat.S_IFREG:
+                scan.files_unchanged += 1
+                scan.bytes_unchanged += status.st_size
+            elif kind == stat.S_IFDIR:
+                scan.folders.append(self._below(folder, slot, name))
+        scan.bytes_total = scan.bytes_unchanged
+
+    def _take_changed(self, folder: Folder, entries: list[Entry], fd: int, scan: Scan) -> None:
+        cached = self._cache.get(folder.path)
+        before = {unquote_name(fields["name"]): (node, fields) for node, fields in _old_nodes(cached)}
+        folder.nodes = [None] * len(entries)
+        folder.settled = all(_written_at(status) < folder.settled_before for _, status in entries)
+        for slot, (name, status) in enumerate(entries):
+            kind = stat.S_IFMT(status.st_mode)
+            old = before.pop(name, None)
+            if kind == stat.S_IFDIR:
+                scan.folders.append(self._below(folder, slot, name))
+            elif kind != stat.S_IFREG:
+                self._take_special(folder, slot, name, status, fd, scan)
+            else:
+                scan.bytes_total += status.st_size
+                if old and cached and self._is_unchanged(old[1], status, cached):
+                    folder.nodes[slot] = old[0]
+                    folder.content.extend(map(bytes.fromhex, old[1]["content"]))
+                    scan.files_unchanged += 1
+                    scan.bytes_unchanged += status.st_size
+                    continue
+                scan.files.append(FileToRead(slot, name, status.st_size))
+                if old:
+                    scan.files_changed += 1
+                else:
+                    scan.files_new += 1
+        for name, (_, fields) in before.items():
+            if fields["type"] == "dir":
+                self._cache.forget(child_path(folder.path, name))
+
+    def _is_unchanged(self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder) -> bool:
+        return (
+            old["type"] == "file"
+            and old.get("size", 0) == status.st_size
+            and old["inode"] == status.st_ino
+            and old["mtime"] == format_time(status.st_mtime_ns)
+            and old["ctime"] == format_time(status.st_ctime_ns)
+            and _written_at(status) < cached.settled_before
+            and all(bytes.fromhex(blob) in self._known.data for blob in old["content"])
+        )
+
+    def _take_special(
+        self, folder: Folder, slot: int, name: bytes, status: os.stat_result, fd: int, scan: Scan
+    ) -> None:
+        try:
+            if not node_type(status.st_mode):
+                raise OSError(f"it is of a kind that cannot be stored (mode {status.st_mode:o})")
+            target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else None
+            xattrs = read_xattrs(b"/proc/self/fd/%d/%b" % (fd, name))
+            folder.nodes[slot] = encode_node(name, status, link_target=target, xattrs=xattrs)
+        except OSError as exc:
+            folder.whole = False
+            scan.problems.append((child_path(folder.path, name), exc.strerror or str(exc)))
+
+    def _below(self, folder: Folder, slot: int, name: bytes) -> Folder:
+        number = self._next_number
+        self._next_number += 1
+        path = child_path(folder.path, name)
+        return Folder(number, folder.root, (*folder.parts, name), path, parent=folder, slot=slot)
+
+
+def child_path(path: bytes, name: bytes) -> bytes:
+    return path + name if path.endswith(b"/") else path + b"/" + name
+
+
+def _name_of(entry: Entry) -> bytes:
+    return entry[0]
+
+
+def _written_at(status: os.stat_result) -> int:
+    return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _sign(entries: list[Entry]) -> bytes:
+    pack = _STATE.pack
+    states = [
+        name + b"\0" + pack(s.st_mode, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_uid, s.st_gid)
+        for name, s in entries
+    ]
+    return blake2b(b"".join(states), digest_size=16).digest()
+
+
+def _old_nodes(cached: CachedFolder | None) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    for node in usable_nodes(cached):
+        if node:
+            yield node, orjson.loads(node)

@@ -1,0 +1,87 @@
+"""Copies of one vault, seen without a key: names, sizes and hashes.
+
+Every file of a vault but `config` is named after the SHA-256 of its stored bytes, and all copies hold the same bytes.
+So a copy can be listed, compared, verified and brought up to date by somebody who cannot read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from backups.engine.format import CONFIG_NAME, ID_BYTES, FileKind, file_name, hash_hex
+from providers.stores.base import ObjectNotFound, ObjectStore
+
+# Readers list in this order: a snapshot seen here needs only what is in the lists made after it.
+READING_ORDER = (FileKind.SNAPSHOTS, FileKind.INDEX, FileKind.DATA, FileKind.KEYS)
+# Writers publish in this order: whatever is visible has everything it needs.
+PUBLISHING_ORDER = (FileKind.KEYS, FileKind.DATA, FileKind.INDEX, FileKind.SNAPSHOTS)
+
+
+class Copy(Protocol):
+    """Where one copy of a vault lies. A `Repository` is one; so is a bare `Place`."""
+
+    @property
+    def store(self) -> ObjectStore: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A copy without its key. prefix: "" or ending in "/"."""
+
+    store: ObjectStore
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyProblem:
+    """One thing that went wrong at one copy while another one served instead.
+
+    label: which copy.   name: the file, "" when the whole copy failed.   reason: what a person may read.
+    """
+
+    label: str
+    name: str
+    reason: str
+
+
+Listing = dict[FileKind, dict[str, int]]
+
+
+def list_copy(copy: Copy) -> Listing:
+    """Return the sizes [bytes] of all files of a copy by kind and id, lock files left out. Raises StoreError."""
+    return {kind: list_kind(copy, kind) for kind in READING_ORDER}
+
+
+def list_kind(copy: Copy, kind: FileKind) -> dict[str, int]:
+    """Return the sizes [bytes] by id of one kind of file; names that are no id are passed over."""
+    infos = copy.store.list(f"{copy.prefix}{kind.value}/")
+    found = ((info.name.rsplit("/", 1)[1], info.size_bytes) for info in infos)
+    return {file_id: size for file_id, size in found if is_id(file_id)}
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is the hex name of a repository file."""
+    return len(text) == 2 * ID_BYTES and not text.strip("0123456789abcdef")
+
+
+def object_name(copy: Copy, kind: FileKind, file_id: str) -> str:
+    """Return the store's name of a file of this copy."""
+    return copy.prefix + file_name(kind, file_id)
+
+
+def fetch_config(copy: Copy) -> bytes | None:
+    """Return the stored config file, None when there is none. Raises StoreError."""
+    try:
+        return copy.store.get(copy.prefix + CONFIG_NAME)
+    except ObjectNotFound:
+        return None
+
+
+def fetch_verified(copy: Copy, kind: FileKind, file_id: str) -> bytes | None:
+    """Return a whole stored file, None when its bytes do not hash to its name. Raises StoreError."""
+    stored = copy.store.get(object_name(copy, kind, file_id))
+    return stored if hash_hex(stored) == file_id else None
