@@ -1,7 +1,8 @@
 """What every store promises, as checks that run against a real location.
 
 The same promises are the contract of the tests (tests/providers/store_contract.py) and what an administrator runs
-against a new location before it may hold copies. Everything happens below a random prefix and is removed again.
+against a new location before it may hold copies. Everything happens below one prefix, under names of this time only,
+and is removed again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from providers.stores.base import (
     ChecksumMismatch,
     InvalidName,
     ObjectCorrupt,
+    ObjectInfo,
     ObjectNotFound,
     ObjectStore,
     StoreError,
@@ -37,14 +39,22 @@ class PromiseBroken(AssertionError):
 
 @dataclass
 class Room:
-    """A store and a random prefix in it where a check may do as it likes."""
+    """A store, and names in it that belong to one validation alone.
+
+    The folders are the same each time, because a folder store keeps those that became empty; what tells validations
+    at the same time apart is the mark at the end of each name.
+    """
 
     store: ObjectStore
-    prefix: str = field(default_factory=lambda: f"{PREFIX}-{secrets.token_hex(8)}")
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def name(self, rest: str) -> str:
         """Return the object name `rest` in this room."""
-        return f"{self.prefix}/{rest}"
+        return f"{self.prefix(rest)}.{self.mark}"
+
+    def prefix(self, rest: str) -> str:
+        """Return what the names of this room, and others', begin with."""
+        return f"{PREFIX}/{rest}"
 
     def put(self, rest: str, content: bytes) -> str:
         """Store `content` and return its full name."""
@@ -52,9 +62,13 @@ class Room:
         self.store.put(name, content, sha256=_sha256(content))
         return name
 
+    def list(self, rest: str = "") -> list[ObjectInfo]:
+        """Return the objects of this room that the store lists below `rest`."""
+        return [info for info in self.store.list(self.prefix(rest)) if info.name.endswith(f".{self.mark}")]
+
     def clean(self) -> None:
         """Remove all objects of this room."""
-        for info in [*self.store.list(f"{self.prefix}/")]:
+        for info in self.list():
             self.store.delete(info.name)
 
 
@@ -188,11 +202,11 @@ def _check_absence(room: Room) -> None:
 def _check_list(room: Room) -> None:
     expected = {room.put(f"list/{folder}/{number}", b"x" * number): number for folder in "ab" for number in range(4)}
     room.put("list-not-this", b"")
-    found = {info.name: info.size_bytes for info in room.store.list(room.name("list/"))}
+    found = {info.name: info.size_bytes for info in room.list("list/")}
     _require(found == expected, f"listed {sorted(found)} instead of {sorted(expected)}")
-    part = {info.name for info in room.store.list(room.name("list/b/1"))}
+    part = {info.name for info in room.list("list/b/1")}
     _require(part == {room.name("list/b/1")}, f"a prefix that is part of a name listed {sorted(part)}")
-    _require([*room.store.list(room.name("list/nowhere/"))] == [], "an empty folder listed something")
+    _require(room.list("list/nowhere/") == [], "an empty folder listed something")
 
 
 def _check_delete(room: Room) -> None:
@@ -252,8 +266,8 @@ def _check_above_single_put(room: Room) -> None:
 def _check_clean_up(room: Room) -> None:
     with contextlib.suppress(ObjectNotFound):
         room.clean()
-    left = [info.name for info in room.store.list(f"{room.prefix}/")]
-    _require(not left, f"{len(left)} objects below {room.prefix}/ could not be removed; remove them by hand")
+    left = room.list()
+    _require(not left, f"{len(left)} objects below {PREFIX}/ could not be removed; remove them by hand")
 
 
 PROMISES = (

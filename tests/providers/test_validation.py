@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from providers.stores.base import Capabilities, Checksum, ObjectInfo, ObjectStore, Proof
+from providers.stores.local import LocalOptions, LocalStore
 from providers.stores.memory import MemoryStore
-from providers.validation import CLEAN_UP, PROMISES, validate_store
+from providers.validation import CLEAN_UP, PROMISES, Room, validate_store
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from wedbackup.core.clock import ManualClock
@@ -116,14 +118,21 @@ def test_large_promises_are_checked_only_on_request() -> None:
     assert {finding.promise for finding in validate_store(store, large=True) if finding.ok} >= {*large}
 
 
-def test_the_prefix_is_another_every_time() -> None:
-    class Notes(MemoryStore):
-        prefixes: set[str] = set()
+def test_a_validation_at_the_same_time_disturbs_nobody() -> None:
+    store = MemoryStore()
+    other = Room(store)
+    names = {other.put(rest, b"of the other") for rest in ("proof", "list/a/9", "list/nowhere/1", "never/was")}
+    assert broken_promises(store) == {}
+    assert {info.name for info in store.list()} == names
 
-        def put(self, name, content, *, sha256=None):
-            self.prefixes.add(name.split("/")[0])
-            return super().put(name, content, sha256=sha256)
 
-    first, second = Notes(), Notes()
-    [*validate_store(first)], [*validate_store(second)]
-    assert len({prefix for prefix in Notes.prefixes if prefix.startswith("wedbackup-validation-")}) == 2
+def test_the_tenth_validation_of_a_folder_leaves_no_more_folders_than_the_first(tmp_path: Path) -> None:
+    root = tmp_path / "shelf"
+    LocalStore.create(str(root))
+    store = LocalStore(LocalOptions(str(root)))
+    left = []
+    for _ in range(10):
+        assert broken_promises(store) == {}
+        left.append(sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir()))
+    assert "wedbackup-validation/list/a" in left[0]
+    assert left == [left[0]] * 10

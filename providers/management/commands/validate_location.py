@@ -53,7 +53,7 @@ class Command(BaseCommand):
         except StoreError as exc:
             raise CommandError(f"{exc}. {exc.advice}") from exc
         except KeyboardInterrupt as exc:
-            raise CommandError("Stopped. Objects below wedbackup-validation-* may be left; remove them.") from exc
+            raise CommandError("Stopped. Objects below wedbackup-validation/ may be left; remove them.") from exc
         if broken:
             raise CommandError(f"{broken} of {total} promises are broken: {title} must not hold copies yet.")
         self.stdout.write(self.style.SUCCESS(f"{title} keeps all {total} promises."))
