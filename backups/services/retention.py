@@ -8,10 +8,11 @@ from datetime import UTC, timedelta
 
 from django.db.models import Count
 
-from backups.engine.errors import EngineError
+from backups.engine.errors import Damaged, EngineError, RepositoryExists, RepositoryMissing
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import PruneResult, prune
+from backups.engine.upkeep.replicate import replicate
 from backups.models import Job, Snapshot, Vault
 from backups.policy.retention import Candidate, Rules, Verdict, judge
 from backups.services.jobs import job_enqueue
@@ -19,6 +20,7 @@ from backups.services.opening import copies_of, copies_open
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
+from providers.stores.base import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size
@@ -74,6 +76,7 @@ def run_prune(context: JobContext) -> Outcome:
     with _repositories(vault, context.clock) as (repositories, left_out):
         forgotten = forget(repositories, going, clock=context.clock)
         _forget_rows(context, vault, going)
+        _make_equal({label: copy for label, copy in repositories.items() if label not in forgotten.failures}, context)
         result = prune(repositories, clock=context.clock, listener=context.report, cancel=context.cancel)
     behind = {**left_out, **forgotten.failures, **result.behind}
     return _outcome(going, result, behind)
@@ -92,6 +95,17 @@ def _repositories(vault: Vault, clock: Clock) -> Iterator[tuple[Mapping[str, Rep
             names[key]: Repository(store, vault.prefix, master, config) for key, store in opened.stores.items()
         }
         yield repositories, {names[key]: str(exc) for key, exc in opened.errors.items()}
+
+
+def _make_equal(repositories: Mapping[str, Repository], context: JobContext) -> None:
+    """Bring back what only some copies have: a prune that was killed leaves them different, and only equal ones take
+    part in the next. Nothing is removed here; a copy where it fails is left out by the prune, which says so.
+    """
+    for label, target in repositories.items():
+        sources = {other: copy for other, copy in repositories.items() if other != label}
+        if sources:
+            with contextlib.suppress(StoreError, RepositoryMissing, RepositoryExists, Damaged):
+                replicate(sources, target, cancel=context.cancel)
 
 
 def _forget_rows(context: JobContext, vault: Vault, going: list[str]) -> None:

@@ -6,11 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from backups.engine.format.repository import Repository
+from backups.engine.upkeep.forget import forget
+from backups.engine.upkeep.prune import prune
 from backups.models import Job, Snapshot, Vault
 from backups.services.retention import expired, prune_request
 from backups.services.vaults import vault_secret
 from backups.states import JobState
-from tests.backups.ground import Ground
+from providers.services.locations import store_of
+from tests.backups.ground import Ground, contents
 from tests.restic import stock
 from wedbackup.core.audit import AuditTag
 from wedbackup.core.clock import SYSTEM_CLOCK
@@ -45,6 +49,31 @@ def test_expired_snapshots_go_in_every_copy_and_stock_restic_agrees(ground: Grou
         stock.check(ground.repository(aged, place), vault_secret(aged))
         assert len(stock.snapshots(ground.repository(aged, place), vault_secret(aged))) == 2
     assert AuditEntry.objects.filter(tag=AuditTag.SNAPSHOTS_FORGOTTEN).exists()
+
+
+@pytest.mark.stock
+@pytest.mark.parametrize("killed_at", [0, 1, 2], ids=["first copy", "second copy", "third copy"])
+def test_after_a_prune_that_was_killed_at_one_copy_the_next_one_prunes_all(
+    ground: Ground, aged: Vault, killed_at: int
+) -> None:
+    """One copy was pruned already when the process died, the others have what it lacks."""
+    going = [verdict.snapshot_id for verdict in expired(aged)]
+    copies: dict[str, Repository] = {}
+    for place, location in enumerate(ground.locations):
+        copies[str(place)] = Repository.open(store_of(location), aged.prefix, vault_secret(aged))
+    forget(copies, going, clock=SYSTEM_CLOCK)
+    assert prune({"here": copies[str(killed_at)]}, clock=SYSTEM_CLOCK).removed
+    job = prune_request(aged)
+    assert job is not None
+
+    ground.run(job)
+
+    assert job.state == JobState.COMPLETED, (job.message, job.advice, job.result)
+    held = [contents(ground.repository(aged, place)) for place in range(3)]
+    assert held[0] == held[1] == held[2]
+    for place in range(3):
+        stock.check(ground.repository(aged, place), vault_secret(aged))
+    assert job.result["bytes_freed"] > 0
 
 
 def test_while_a_vault_is_suspicious_nothing_goes(aged: Vault) -> None:
