@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -24,8 +25,11 @@ from backups.services.opening import copies_of
 from backups.views.picture import Rate, job_picture, place_names, rate_since_start
 from wedbackup.core import clock
 from wedbackup.core.live import PLATFORM
+from wedbackup.core.rowsecurity import seen_by
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SIGNED_OUT, NOT_THERE = 4401, 4404
 COME_BACK = 1012  # "service restart": the browser connects again and joins what is its own now
@@ -100,6 +104,16 @@ def _follow(user: Any, job_id: uuid.UUID | str) -> Followed | None:
     followed = Followed(job, place_names(copies, user), user)
     followed.take_row(job)
     return followed
+
+
+async def _read(reader: Callable[..., T], user: Any, *what: str) -> T:
+    """Call `reader` in a thread whose database session sees only what `user` may see."""
+
+    def narrowed() -> T:
+        with seen_by(user):
+            return reader(user, *what)
+
+    return await database_sync_to_async(narrowed)()
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -183,7 +197,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     async def job_progress(self, message: dict[str, Any]) -> None:
         followed = self.followed.get(message["job"])
         if followed is None:
-            followed = await database_sync_to_async(_follow)(self.user, message["job"])
+            followed = await _read(_follow, self.user, message["job"])
             if followed is None:
                 return
             self.followed[message["job"]] = followed
@@ -198,7 +212,7 @@ class JobConsumer(LiveConsumer):
 
     async def prepare(self) -> bool:
         self.job_id = str(self.scope["url_route"]["kwargs"]["job_id"])
-        followed = await database_sync_to_async(_follow)(self.user, self.job_id)
+        followed = await _read(_follow, self.user, self.job_id)
         if followed is None:
             await self.close(NOT_THERE)
             return False
@@ -228,7 +242,7 @@ class JobConsumer(LiveConsumer):
 
     async def read_row(self) -> bool:
         """Read the row and send it if it may have news; False when it is not there for the person any more."""
-        job = await database_sync_to_async(_read_job)(self.user, self.job_id)
+        job = await _read(_read_job, self.user, self.job_id)
         if job is None:
             await self.close(NOT_THERE)
             return False

@@ -71,10 +71,11 @@ class Vault(models.Model):
         default_manager_name = "unscoped"
         base_manager_name = "unscoped"
         constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organisation", "wedding", "protection_class"], name="one_vault_per_class"),
             models.UniqueConstraint(
-                fields=["organisation", "wedding", "protection_class"],
-                name="one_vault_per_class",
-                nulls_distinct=False,
+                fields=["organisation", "protection_class"],
+                condition=models.Q(wedding=None),
+                name="one_vault_per_class_without_wedding",
             ),
         ]
 

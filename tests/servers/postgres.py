@@ -20,7 +20,8 @@ import pytest
 
 from tests.servers.ports import free_port, wait_for_port
 
-USER = "wedbackup"
+USER = "wedbackup"  # owns its databases and is no superuser, as in production: row-level security holds for it
+SUPERUSER = "postgres"
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -33,7 +34,7 @@ class Postgres:
     @property
     def url(self) -> str:
         """What WEDBACKUP_DATABASE_URL takes."""
-        return self._url("postgres")
+        return self._url(USER)
 
     def fresh_database(self) -> str:
         """Make an empty database and return its url."""
@@ -61,6 +62,14 @@ def _as_user() -> list[str]:
     return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
 
 
+def _make_owner(port: int) -> None:
+    """Make the application's role and its first database."""
+    url = f"postgres://{SUPERUSER}:any@127.0.0.1:{port}/{SUPERUSER}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB")
+        connection.execute(f"CREATE DATABASE {USER} OWNER {USER}")
+
+
 @contextlib.contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Start PostgreSQL with an empty cluster; it and its files are gone at the end."""
@@ -70,7 +79,7 @@ def running_postgres() -> Iterator[Postgres]:
         if prefix:
             shutil.chown(folder, "postgres")
         cluster = folder / "cluster"
-        initdb = [_binary("initdb"), "--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8"]
+        initdb = [_binary("initdb"), "--no-sync", "--auth=trust", f"--username={SUPERUSER}", "--encoding=UTF8"]
         subprocess.run([*prefix, *initdb, f"--pgdata={cluster}"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
         port = free_port()
         settings = QUICK | {"listen_addresses": "127.0.0.1", "port": str(port)}
@@ -84,6 +93,7 @@ def running_postgres() -> Iterator[Postgres]:
             )
         try:
             wait_for_port(port, process)
+            _make_owner(port)
             yield Postgres(port)
         finally:
             process.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients

@@ -18,6 +18,8 @@ SAME_TESTS = (
     "tests/wedbackup/core/test_audit.py",
     "tests/wedbackup/core/test_events.py",
     "tests/wedbackup/test_tick.py",
+    "tests/backups/test_consumers.py",
+    "tests/wedbackup/on_postgresql/row_security_promises.py",
 )
 
 
@@ -25,7 +27,7 @@ SAME_TESTS = (
 @pytest.mark.parametrize("tests", SAME_TESTS)
 def test_the_same_promises_hold_on_postgresql(postgres: Postgres, tests: str, tmp_path: Path) -> None:
     environment = os.environ | {"WEDBACKUP_DATABASE_URL": postgres.url, "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""}
-    options = ["-q", "-p", "no:cacheprovider", "--create-db", f"--basetemp={tmp_path / 'again'}"]
+    options = ["-q", "-p", "no:cacheprovider", "--create-db", "--reuse-db", f"--basetemp={tmp_path / 'again'}"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, tests],
         cwd=ROOT,

@@ -8,7 +8,8 @@ no such thing; the embedded shape stands on the first wall alone (docs/threat-mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection
@@ -40,6 +41,19 @@ def start_as_platform(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
         _narrow(connection, PLATFORM)
 
 
+@contextlib.contextmanager
+def seen_by(user: Any) -> Iterator[None]:
+    """Let this thread's database session see only what `user` may see, until the end of the block."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    _narrow(connection, scope_of(user))
+    try:
+        yield
+    finally:
+        _narrow(connection, PLATFORM)
+
+
 class RowSecurityMiddleware:
     """Narrows the database session to what the signed-in person may see, for the time of the request."""
 
@@ -47,10 +61,5 @@ class RowSecurityMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if connection.vendor != "postgresql":
+        with seen_by(request.user):
             return self._get_response(request)
-        _narrow(connection, scope_of(request.user))
-        try:
-            return self._get_response(request)
-        finally:
-            _narrow(connection, PLATFORM)

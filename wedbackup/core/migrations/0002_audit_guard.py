@@ -14,7 +14,7 @@ def remove(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0002_audit_head_and_heartbeat'),
+        ('core', '0001_initial'),
     ]
 
     operations = [
