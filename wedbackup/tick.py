@@ -30,6 +30,7 @@ PARTS = (
     "backups.services.leases.leases_sweep",
     "backups.services.schedule.enqueue_due",
     "backups.doorbell.ring_due",
+    "backups.services.uploads.unfinished_clear",
     "monitoring.reader.read",
     "wedbackup.tick.probe_locations",
 )

@@ -6,21 +6,28 @@ its name only when it is complete and on the disk, so that a backup never sees h
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import unicodedata
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 
 from backups.models import Source, Vault
 from backups.services.vaults import source_add
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.templatetags.words import size
 
 PIECE_BYTES_MAX = 8 * 1024 * 1024
 NAME_BYTES_MAX = 240  # file systems take 255; room for " (2)"
 FILE_BYTES_MAX = 5 * 1024**4
+RESERVE_BYTES = 2 * 1000**3  # of the disk, kept for the database beside the uploads and for the backups' caches
+UNFINISHED_KEPT = timedelta(days=7)  # after its last piece
 _RESERVED = {"", ".", ".."}
 
 
@@ -93,6 +100,7 @@ def upload_piece(vault: Vault, name: str, *, size_bytes: int, offset: int, piece
     name = safe_name(name)
     if not 0 <= size_bytes <= FILE_BYTES_MAX or len(piece) > PIECE_BYTES_MAX or offset + len(piece) > size_bytes:
         raise UploadRefused("This piece does not fit the file. Choose the file again.")
+    _check_reserve(len(piece))
     part = _part(vault, name, size_bytes)
     try:
         part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,12 +116,24 @@ def upload_piece(vault: Vault, name: str, *, size_bytes: int, offset: int, piece
     return here
 
 
+def _check_reserve(piece_bytes: int) -> None:
+    """Raise UploadRefused when the disk would have less than RESERVE_BYTES left: a full disk stops the database too."""
+    if shutil.disk_usage(settings.HOME).free - piece_bytes < RESERVE_BYTES:
+        raise UploadRefused(
+            f"The disk for uploads is nearly full: the last {size(RESERVE_BYTES)} are kept free. "
+            "Tell an admin; the upload goes on from here later."
+        )
+
+
 def _append(part: Path, offset: int, piece: bytes, *, whole: int) -> int:
     """Write `piece` at the end of the part under a lock: two tabs may send the same file."""
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+b") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        here = os.fstat(stream.fileno()).st_size
+        status = os.fstat(stream.fileno())
+        if status.st_nlink == 0:  # cleared away while we waited for the lock
+            raise WrongOffset(0)
+        here = status.st_size
         if here != offset:
             raise WrongOffset(here)
         stream.seek(offset)
@@ -149,7 +169,30 @@ def _free(target: Path) -> Path:
     return free
 
 
+def unfinished_clear(*, clock: Clock = SYSTEM_CLOCK) -> int:
+    """Remove the parts of files that got no piece for UNFINISHED_KEPT, and return their number. There are few."""
+    before = (clock.utcnow() - UNFINISHED_KEPT).timestamp()
+    return sum(_clear(part, before) for part in _unfinished().glob("*/*"))
+
+
+def _clear(part: Path, before: float) -> bool:
+    """Remove `part` if it was written last before `before` [s since 1970] and no piece for it arrives just now."""
+    with contextlib.suppress(FileNotFoundError, BlockingIOError):  # finished or cleared meanwhile; a piece arrives
+        if part.lstat().st_mtime < before:
+            with part.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(stream.fileno()).st_mtime < before:
+                    part.unlink()
+                    return True
+    return False
+
+
+def _unfinished() -> Path:
+    """Return the folder of what is unfinished: beside the vaults' folders, so that no backup sees it."""
+    return Path(settings.HOME) / "uploads" / "unfinished"
+
+
 def _part(vault: Vault, name: str, size_bytes: int) -> Path:
-    """Return where the unfinished file grows: beside the folder, so that no backup sees it."""
+    """Return where the unfinished file grows."""
     key = hashlib.sha256(f"{name}\n{size_bytes}".encode()).hexdigest()
-    return Path(settings.HOME) / "uploads" / "unfinished" / str(vault.id) / key
+    return _unfinished() / str(vault.id) / key

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,8 +14,9 @@ from django.test import Client
 
 from backups.models import Source, Vault
 from backups.services import uploads
-from backups.services.uploads import UploadRefused, safe_name, upload_folder, upload_piece
+from backups.services.uploads import UploadRefused, safe_name, unfinished_clear, upload_folder, upload_piece
 from tests.pages.conftest import House
+from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.django_db
 
@@ -127,6 +131,79 @@ def test_a_full_disk_is_said_in_words_and_what_arrived_is_kept(
     assert hit and answer.status_code == 400
     assert "disk for uploads is full" in answer.json()["error"]
     assert send(vera, house.vault, "a", b"456", offset=3, size=6).json() == {"offset": 6}
+
+
+def test_the_disks_reserve_is_not_for_uploads(house: House, vera: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def nearly_full(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(free=uploads.RESERVE_BYTES + 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads.shutil, "disk_usage", nearly_full)
+        answer = send(vera, house.vault, "a", b"123", offset=0, size=6)
+        assert asked and answer.status_code == 400
+        assert "nearly full: the last 2.0 GB are kept free. Tell an admin" in answer.json()["error"]
+        assert send(vera, house.vault, "a", b"12", offset=0, size=6).json() == {"offset": 2}
+
+
+def parts(home: Path) -> list[bytes]:
+    return [part.read_bytes() for part in (home / "uploads" / "unfinished").glob("*/*")]
+
+
+def grow_old(home: Path, clock: ManualClock, seconds: float) -> None:
+    """Let all parts have got their last piece so long ago."""
+    for part in (home / "uploads" / "unfinished").glob("*/*"):
+        at = clock.utcnow().timestamp() - seconds
+        os.utime(part, (at, at))
+
+
+def test_what_nobody_went_on_with_for_a_week_is_cleared(
+    house: House, vera: Client, home: Path, clock: ManualClock
+) -> None:
+    assert unfinished_clear(clock=clock) == 0, "nothing was ever uploaded"
+    send(vera, house.vault, "a", b"123", offset=0, size=6)
+    grow_old(home, clock, uploads.UNFINISHED_KEPT.total_seconds() - 1)
+    assert unfinished_clear(clock=clock) == 0
+    clock.advance(2)
+    assert unfinished_clear(clock=clock) == 1
+    assert parts(home) == []
+    late = send(vera, house.vault, "a", b"456", offset=3, size=6)
+    assert (late.status_code, late.json()) == (409, {"offset": 0}), "the browser begins again"
+
+
+def test_a_piece_that_arrives_while_its_part_is_cleared_is_not_lost_unnoticed(
+    house: House, vera: Client, home: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(vera, house.vault, "a", b"123", offset=0, size=6)
+    grow_old(home, clock, uploads.UNFINISHED_KEPT.total_seconds() + 1)
+    cleared: list[int] = []
+    lock = uploads.fcntl.flock
+
+    def cleared_before_locked(stream: Any, how: int) -> None:
+        if not cleared:
+            cleared.append(0)
+            cleared[0] = unfinished_clear(clock=clock)
+        lock(stream, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads.fcntl, "flock", cleared_before_locked)
+        answer = send(vera, house.vault, "a", b"456", offset=3, size=6)
+    assert cleared == [1]
+    assert (answer.status_code, answer.json()) == (409, {"offset": 0})
+
+
+def test_a_part_that_a_piece_is_written_to_is_left_alone(
+    house: House, vera: Client, home: Path, clock: ManualClock
+) -> None:
+    send(vera, house.vault, "a", b"123", offset=0, size=6)
+    grow_old(home, clock, uploads.UNFINISHED_KEPT.total_seconds() + 1)
+    (part,) = (home / "uploads" / "unfinished").glob("*/*")
+    with part.open("r+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert unfinished_clear(clock=clock) == 0
+    assert parts(home) == [b"123"]
 
 
 def test_a_foreign_vendor_can_send_nothing(house: House, carl: Client) -> None:
