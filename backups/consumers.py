@@ -190,6 +190,11 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         del message
         await self.send_json({"type": "event", "topic": "alert"})
 
+    async def location_changed(self, message: dict[str, Any]) -> None:
+        """The page asks for the cards that it shows; only the platform's people hear of locations."""
+        del message
+        await self.send_json({"type": "event", "topic": "location"})
+
     async def job_moved(self, message: dict[str, Any]) -> None:
         self.followed.pop(message["job"], None)
         await self.send_json({"type": "event", "topic": "job"})

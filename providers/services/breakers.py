@@ -6,7 +6,7 @@ from django.db import transaction
 
 from providers.models import Location
 from providers.wrappers.breaker import Breaker, BreakerPolicy, BreakerReading, Phase
-from wedbackup.core import events
+from wedbackup.core import events, live
 from wedbackup.core.clock import Clock
 
 # The prober calls every 30 s, at times every 15 s. A shorter pause lets each of its rounds be the one probe of an open
@@ -50,7 +50,10 @@ class RowBreakerState:
         return True
 
     def _announce(self, old: Phase, new: Phase) -> None:
-        """Write the event of a location that went down or came back; being tried again is neither."""
+        """Write the event of a location that went down or came back, and tell the open pages after the commit.
+
+        Being tried again is neither.
+        """
         if old is Phase.CLOSED and new is Phase.OPEN:
             tag = events.Tag.LOCATION_DOWN
         elif old is not Phase.CLOSED and new is Phase.CLOSED:
@@ -64,6 +67,8 @@ class RowBreakerState:
             payload={"name": self._location.name, "reason": self.reason, "advice": self.advice},
             clock=self._clock,
         )
+        message = {"type": "location.changed", "location": self._location.pk}
+        transaction.on_commit(lambda: live.publish(live.PLATFORM, message))
 
 
 def breaker_of(location: Location, clock: Clock, *, error: BaseException | None = None) -> Breaker:

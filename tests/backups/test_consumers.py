@@ -20,7 +20,11 @@ from backups.routing import websocket_urlpatterns
 from backups.services.jobs import job_enqueue
 from backups.services.moves import job_move
 from backups.states import JobState
+from providers.models import Location
+from providers.services.breakers import ROW_POLICY
+from providers.services.locations import location_open, location_report
 from tests.cast import Cast
+from wedbackup.core import live
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import User
 
@@ -239,6 +243,26 @@ async def test_a_changed_alert_is_told_without_its_content(cast: Cast, quiet: No
     async with Page("/ws/live/", cast.sam) as page:
         await push("platform", {"type": "alert.changed", "title": "secret"})
         assert await page.hears(lambda _: True) == {"type": "event", "topic": "alert"}
+
+
+async def test_a_location_that_goes_down_or_comes_back_is_told_to_the_platforms_people_at_once(
+    cast: Cast, locations: list[Location], clock: ManualClock, quiet: None
+) -> None:
+    report = database_sync_to_async(location_report)
+    live.register_loop(asyncio.get_running_loop())
+    try:
+        async with Page("/ws/live/", cast.sam) as sam, Page("/ws/live/", cast.vera) as vera:
+            for _ in range(ROW_POLICY.failures_to_open):
+                await report(locations[0], ok=False, error="no answer", clock=clock)
+            assert await sam.hears(lambda _: True) == {"type": "event", "topic": "location"}
+            assert await sam.hears_nothing()
+            clock.advance(ROW_POLICY.open_seconds)
+            await database_sync_to_async(location_open)(locations[0], purpose="backup", clock=clock)
+            await report(locations[0], ok=True, clock=clock)
+            assert await sam.hears(lambda _: True) == {"type": "event", "topic": "location"}
+            assert await vera.hears_nothing()
+    finally:
+        live.register_loop(None)
 
 
 async def test_a_message_that_no_page_knows_is_no_error(cast: Cast, quiet: None) -> None:
