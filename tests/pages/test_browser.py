@@ -193,6 +193,22 @@ def test_an_upload_goes_on_after_a_reload_and_is_backed_up(
     assert troubles == []
 
 
+def test_what_is_unfolded_stays_open_when_its_part_of_the_page_comes_anew(
+    browser: Browser, site: Site, troubles: list[str]
+) -> None:
+    page = sign_in(browser, site, "alice", troubles)
+    back_up(page, site)
+    vaults = page.locator("#wedding details")
+    expect(vaults).to_have_count(2)
+    vaults.first.locator("summary").click()
+    page.evaluate("document.querySelector('#wedding').dataset.old = 'yes'")
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('live:job'))")
+    expect(page.locator("#wedding[data-old]")).to_have_count(0)
+    expect(vaults.first).to_have_attribute("open", "")
+    expect(vaults.last).not_to_have_attribute("open", "")
+    assert troubles == []
+
+
 def test_the_page_says_when_its_news_is_stale(browser: Browser, site: Site) -> None:
     page = sign_in(browser, site, "sam", [])
     page.context.set_offline(True)
