@@ -157,6 +157,9 @@ def fill(sources: str, weddings: int, files: int, file_bytes: int) -> None:
     from wedbackup.core.models import User
 
     User.objects.create_superuser("alice", password=PASSWORD, role=User.Role.ADMIN)
+    for location in Location.objects.all():  # said to be on three disks, or nothing could be acknowledged
+        location.medium = location.name
+        location.save()
     organisation = organisation_create(name="Lumen Photography", vendor_type="photographer")
     for number in range(weddings):
         folder = Path(sources) / f"wedding {number}"
