@@ -44,7 +44,7 @@ def write_video(
         stream.time_base = Fraction(1, FRAMES_PER_SECOND)
         stream.codec_context.thread_count = 1
         for picture in _frames(scene, size, round(seconds * FRAMES_PER_SECOND), rng):
-            frame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+            frame = av.VideoFrame.from_image(picture)
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():

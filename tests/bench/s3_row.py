@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 
@@ -14,6 +15,9 @@ from tests.bench.ours import Wedbackup
 from tests.bench.peers import PASSWORD, Restic
 from tests.bench.rows import Plan, Row, interleave
 from tests.servers.swift import Swift, running_swift
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 
 def into_s3(plan: Plan, name: str, asked: float, dataset: Dataset) -> Row:
@@ -67,7 +71,7 @@ def _row(plan: Plan, row: Row, dataset: Dataset, swift: Swift, url: str, ca_file
     return interleave(row, plan, contestants)
 
 
-def _client(swift: Swift):  # type: ignore[no-untyped-def]  # boto3 makes its classes at run time
+def _client(swift: Swift) -> S3Client:
     return boto3.client(
         "s3",
         endpoint_url=swift.url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,8 @@ def test_each_event_is_read_once_and_in_order(world: World, monkeypatch: pytest.
 def test_of_two_readers_with_the_same_events_only_one_raises(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second reader overtakes the first one between its reading of the events and its moving of the cursor."""
     world.ended(world.backup(), "failed")
-    read_events, overtaken = reader.events_after, []
+    overtaken: list[Any] = []
+    read_events = reader.events_after
 
     def events_after(last_id: int, *, limit: int) -> list[Event]:
         found = read_events(last_id, limit=limit)

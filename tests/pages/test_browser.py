@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -61,7 +62,7 @@ def troubles() -> list[str]:
     return []
 
 
-def sign_in(browser: Browser, site: Site, name: str, troubles: list[str], **context: object) -> Page:
+def sign_in(browser: Browser, site: Site, name: str, troubles: list[str], **context: Any) -> Page:
     page = browser.new_context(**context).new_page()
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -90,7 +91,7 @@ def test_a_backup_is_watched_live_and_survives_a_reload(browser: Browser, site: 
     addresses = [link.get_attribute("href") for link in page.locator("#wedding [data-job] a").all()]
     told: list[str] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: told.append(str(frame))))
-    page.goto(site.address + addresses[-1])
+    page.goto(site.address + (addresses[-1] or ""))
     bytes_shown = page.locator("[data-live=bytes]")
     expect(bytes_shown).to_have_text(re.compile("^[1-9]"), timeout=PATIENCE)
     expect(bytes_shown).not_to_have_text(bytes_shown.inner_text(), timeout=PATIENCE)
@@ -173,7 +174,7 @@ def test_an_upload_goes_on_after_a_reload_and_is_backed_up(
     sent = re.compile(r"offset=(\d+)")
     cut_after_one = {"pieces": 0}
 
-    def cut(route) -> None:  # type: ignore[no-untyped-def]
+    def cut(route: Any) -> None:
         cut_after_one["pieces"] += 1
         route.abort() if cut_after_one["pieces"] > 1 else route.continue_()
 

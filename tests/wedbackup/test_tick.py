@@ -73,7 +73,11 @@ def test_in_wedding_mode_locations_are_probed_every_15_seconds(
 
     def seconds_between_probes() -> int:
         assert len(tick.probe_locations(clock=clock)) == len(locations)
-        return next(second for second in range(1, 61) if clock.advance(1) or tick.probe_locations(clock=clock))
+        for second in range(1, 61):
+            clock.advance(1)
+            if tick.probe_locations(clock=clock):
+                return second
+        raise AssertionError("no location was probed within a minute")
 
     assert seconds_between_probes() == 30
     clock.advance(6 * 3600)

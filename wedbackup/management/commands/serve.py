@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         except PortTaken as exc:
             raise CommandError(str(exc)) from exc
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-        follower = Follower(self.stdout, lambda followed: self._welcome(address, followed))
+        follower = Follower(sys.stdout, lambda followed: self._welcome(address, followed))
 
         def on_ready() -> None:
             self._say(f"wedbackup is running at {address}  (Ctrl-C stops it)")

@@ -193,7 +193,11 @@ def test_after_kill_9_workers_end_and_what_was_stored_is_not_sent_again(
     ids=["before it was told what to do", "when it reports"],
 )
 def test_a_worker_whose_parent_was_killed_ends_without_a_word(code: str) -> None:
-    command = [sys.executable, "-c", f"import os; from backups.engine.backup import worker as backup_worker; {code}; os._exit(0)"]
+    command = [
+        sys.executable,
+        "-c",
+        f"import os; from backups.engine.backup import worker as backup_worker; {code}; os._exit(0)",
+    ]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -19,7 +19,7 @@ from backups.engine.restore.plan import Subset
 from backups.engine.restore.result import Existing, RestoreResult, TargetFull
 from backups.engine.restore.run import restore
 from backups.engine.restore.survey import make_folders
-from backups.engine.restore.target import Target
+from backups.engine.restore.target import Target, write_sparse
 from backups.engine.restore.vault_reader import VaultReader
 from tests.backups.engine.backing import Studio
 from tests.backups.engine.places import NOW, PREFIX, SECRET, Place, fresh_vault, make_place
@@ -158,7 +158,7 @@ def test_a_folder_swapped_for_a_link_while_we_work_is_not_followed(
     back_up(place, WEDDING)
     outside, out = tmp_path / "outside", tmp_path / "out"
     outside.mkdir()
-    swapped = []
+    swapped: list[bool] = []
 
     def swap(progress: Progress) -> None:
         if progress.step == "restore" and not swapped and (out / "photos" / "best").is_dir():
@@ -265,7 +265,7 @@ def test_a_full_disk_ends_the_restore_and_tells_what_is_whole(
 ) -> None:
     files = {b"%03d" % i: os.urandom(3000) for i in range(60)}
     back_up(place, files)
-    write, room = restore_worker.write_sparse, [50_000]
+    write, room = write_sparse, [50_000]
 
     def writing(fd: int, plain: bytes | memoryview, offset: int) -> bool:
         room[0] -= len(plain)
@@ -347,7 +347,7 @@ def test_the_proof_names_a_file_that_changed_after_it_was_written(place: Place, 
 def test_runs_of_zeros_become_holes(tmp_path: Path, plain: bytes, blocks_at_most: int) -> None:
     for form in (plain, memoryview(plain)):
         with open(tmp_path / "film.raw", "wb") as file:
-            restore_worker.write_sparse(file.fileno(), form, 0)
+            write_sparse(file.fileno(), form, 0)
             file.truncate(len(plain))
         assert (tmp_path / "film.raw").read_bytes() == plain
         assert (tmp_path / "film.raw").stat().st_blocks <= blocks_at_most

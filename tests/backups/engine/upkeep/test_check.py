@@ -22,9 +22,9 @@ from backups.engine.upkeep.verify import verify_without_key
 from providers.stores.base import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place
-from tests.backups.engine.writing import write_snapshot
+from tests.backups.engine.writing import Folder, write_snapshot
 
-FOLDER = {b"photos": {b"%d.jpg" % i: os.urandom(5000) for i in range(12)}, b"plan.txt": b"18:00 dinner\n" * 50}
+FOLDER: Folder = {b"photos": {b"%d.jpg" % i: os.urandom(5000) for i in range(12)}, b"plan.txt": b"18:00 dinner\n" * 50}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Place:
     place = make_place(tmp_path / "location")
     repository = Repository.create(place.store, PREFIX, fresh_vault())
     write_snapshot([repository], FOLDER)
-    write_snapshot([repository], FOLDER | {b"more.txt": b"added later"})
+    write_snapshot([repository], {**FOLDER, b"more.txt": b"added later"})
     return place
 
 

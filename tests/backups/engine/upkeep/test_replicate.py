@@ -14,9 +14,9 @@ from backups.engine.upkeep.replicate import replicate
 from providers.stores.base import Buffer, ObjectInfo, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place
-from tests.backups.engine.writing import write_snapshot
+from tests.backups.engine.writing import Folder, write_snapshot
 
-FOLDER = {b"photos": {b"%d.jpg" % i: os.urandom(5000) for i in range(12)}, b"plan.txt": b"18:00 dinner\n" * 50}
+FOLDER: Folder = {b"photos": {b"%d.jpg" % i: os.urandom(5000) for i in range(12)}, b"plan.txt": b"18:00 dinner\n" * 50}
 
 
 @pytest.fixture
