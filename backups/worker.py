@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils.module_loading import import_string
 
@@ -37,6 +38,7 @@ BACKOFF_SECONDS = 5.0
 BACKOFF_MAX_SECONDS = 300.0
 WRITES_MAX = 5
 WRITE_PAUSE_SECONDS = 1.0
+RECOVERY_THREADS = 4
 SHUTDOWN_REASON = "the server is shutting down"
 # Trouble that passes by itself, although the same call need not be repeated at once.
 _PASSING = (TooFewCopies, Locked, BreakerOpen, OperationalError)
@@ -83,11 +85,13 @@ class Outcome:
 def run_next(worker_name: str, only: Job | None = None, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:
     """Claim the most urgent job, run it to an end, and return it; None if there was nothing to claim.
 
-    only: this job or none. The calling thread does the work.
+    only: this job or none. The calling thread does the work. The last threads of a process are kept for recoveries:
+    however many backups are under way, an emergency starts at once.
     """
     if _stopping.is_set():
         return None
-    job = job_claim(worker=worker_name, only=only, clock=clock)
+    nearly_full = len(PULSE.runs()) >= settings.WORKER_CONCURRENCY - _reserved_for_recoveries()
+    job = job_claim(worker=worker_name, only=only, recoveries_only=nearly_full and only is None, clock=clock)
     if job is None:
         return None
     run = Run(job, clock)
@@ -102,6 +106,10 @@ def run_next(worker_name: str, only: Job | None = None, *, clock: Clock = SYSTEM
     finally:
         PULSE.remove(run)
     return job
+
+
+def _reserved_for_recoveries() -> int:
+    return min(RECOVERY_THREADS, settings.WORKER_CONCURRENCY // 4)
 
 
 def _attempt(run: Run) -> Outcome | Exception:

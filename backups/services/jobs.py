@@ -89,10 +89,13 @@ def job_enqueue(
     return job
 
 
-def job_claim(*, worker: str, only: Job | None = None, clock: Clock = SYSTEM_CLOCK) -> Job | None:
+def job_claim(
+    *, worker: str, only: Job | None = None, recoveries_only: bool = False, clock: Clock = SYSTEM_CLOCK
+) -> Job | None:
     """Take the most urgent job that may start, with a lease for `worker`; None when there is none.
 
-    only: take this job or nothing.
+    only:            take this job or nothing.
+    recoveries_only: leave everything else to others.
 
     The update that compares state and fence decides who was first. PostgreSQL's SKIP LOCKED merely keeps the workers
     out of each other's way. A row that the constraint `one_writer_per_vault` refuses is left, and the next one tried.
@@ -102,6 +105,8 @@ def job_claim(*, worker: str, only: Job | None = None, clock: Clock = SYSTEM_CLO
         candidates = claimable(clock.utcnow()).exclude(pk__in=refused)
         if only is not None:
             candidates = candidates.filter(pk=only.pk)
+        if recoveries_only:
+            candidates = candidates.filter(kind=Job.Kind.RECOVERY)
         if not candidates.exists():  # no write transaction for nothing
             return None
         with transaction.atomic():

@@ -16,6 +16,7 @@ from backups.services.opening import OpenCopies, usual_proof
 from backups.states import CopyState
 from backups.worker import JobContext
 from providers.services.locations import location_report
+from providers.stores.base import StoreError, StoreUnavailable
 from wedbackup.core.clock import Clock
 from wedbackup.core.events import Tag, emit
 
@@ -128,4 +129,11 @@ def _report(opened: OpenCopies, outcomes: Mapping[str, Outcome], clock: Clock) -
     for key in opened.stores:
         outcome = outcomes.get(key)
         if outcome is not None:
-            location_report(opened.copies[key].location, ok=not outcome.error, error=outcome.error or None, clock=clock)
+            location_report(opened.copies[key].location, ok=not outcome.error, error=_trouble(outcome), clock=clock)
+
+
+def _trouble(outcome: Outcome) -> StoreError | None:
+    """What the breaker shall hear: a place that is full or locked by another program has answered."""
+    if not outcome.error:
+        return None
+    return StoreUnavailable(outcome.error) if outcome.unanswered else StoreError(outcome.error)

@@ -114,6 +114,11 @@ class BreakerOpen(StoreError):
     advice = "The location is being left alone until its next probe; nothing to do unless it stays."
 
 
+# Only these say that the location itself is in trouble. A missing object, a refused credential, a full disk (it can
+# still be read) or a cancelled call says nothing about whether the next call is answered.
+LOCATION_TROUBLE = (StoreUnavailable, Throttled, LocationMissing)
+
+
 class Checksum(enum.StrEnum):
     """How a provider checks what arrives."""
 

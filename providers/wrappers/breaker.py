@@ -16,23 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from providers.stores.base import (
-    BreakerOpen,
-    InvalidName,
-    LocationMissing,
-    ObjectStore,
-    StoreError,
-    StoreUnavailable,
-    Throttled,
-)
+from providers.stores.base import LOCATION_TROUBLE, BreakerOpen, InvalidName, ObjectStore, StoreError
 from providers.wrappers.base import Call, Wrapper
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 T = TypeVar("T")
-
-# Only these say that the location itself is in trouble. A missing object, a refused credential, a full disk (it can
-# still be read) or a cancelled call says nothing about whether the next call is answered.
-FAILURES = (StoreUnavailable, Throttled, LocationMissing)
 
 
 class Phase(enum.StrEnum):
@@ -121,7 +109,7 @@ class Breaker:
 
     def leave(self, probe: BreakerReading | None, error: BaseException | None) -> None:
         """Take note of how a call ended; `probe` is what `enter` gave it, `error` None means success."""
-        if isinstance(error, FAILURES):
+        if isinstance(error, LOCATION_TROUBLE):
             self._failed(probe)
         elif error is None or (isinstance(error, StoreError) and not isinstance(error, InvalidName | BreakerOpen)):
             self._succeeded(probe)  # an answer, if not the one hoped for: the location is there

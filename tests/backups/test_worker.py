@@ -309,3 +309,21 @@ def test_ctrl_c_in_a_command_hands_its_job_back(
     job.refresh_from_db()
     assert job.state == JobState.QUEUED
     assert PULSE.runs() == []
+
+
+def test_however_many_backups_run_the_last_threads_are_kept_for_recoveries(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.WORKER_CONCURRENCY = 8  # a quarter of them, two, are kept
+    monkeypatch.setitem(worker.RUNNERS, Job.Kind.CHECK, f"{__name__}.call_runner")
+    monkeypatch.setitem(worker.RUNNERS, Job.Kind.RECOVERY, f"{__name__}.call_runner")
+    _present.append(lambda ctx: Outcome(JobState.COMPLETED, "Done."))
+    check = job_enqueue(kind=Job.Kind.CHECK, organisation=cast.lumen, clock=cast.clock)
+    recovery = job_enqueue(kind=Job.Kind.RECOVERY, organisation=cast.lumen, priority=90, clock=cast.clock)
+    monkeypatch.setattr(PULSE, "runs", lambda: [object()] * 6)
+
+    assert run_next("worker", clock=cast.clock) == recovery
+    assert run_next("worker", clock=cast.clock) is None
+
+    monkeypatch.setattr(PULSE, "runs", lambda: [object()] * 5)
+    assert run_next("worker", clock=cast.clock) == check

@@ -123,6 +123,19 @@ def test_with_no_place_left_the_backup_waits_in_the_queue(ground: Ground) -> Non
     assert not Snapshot.unscoped.filter(vault=vault).exists()
 
 
+def test_a_full_place_is_not_taken_for_a_dead_one(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = ground.vault()
+    full = StoreFault(Effect.FULL, operation=Operation.PUT, match="data/", times=None)
+    break_place(monkeypatch, ground.locations[0], full)
+
+    for number in range(3):  # one more than the failures that open a breaker
+        (ground.source() / f"late {number}.txt").write_text(f"speech {number}")
+        assert "Folder 1" in ground.back_up(vault).result["missing"]
+
+    assert full.hits >= 3
+    assert Location.objects.get(pk=ground.locations[0].pk).breaker == Location.Breaker.CLOSED
+
+
 def test_a_place_left_alone_by_its_breaker_is_a_failed_destination_not_a_failed_job(ground: Ground) -> None:
     vault = ground.vault()
     now = SYSTEM_CLOCK.utcnow()

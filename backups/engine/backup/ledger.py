@@ -36,6 +36,7 @@ class Outcome:
     packs_confirmed: packs that this run stored there and the location confirmed.
     proof:           how, for the weakest of them; None when there was nothing to store.
     error:           for people, "" when all went well.
+    unanswered:      the location did not answer or is gone. Otherwise it is there: full, locked, or only slow.
     behind:          packs that are still missing there, as far as is known; another job brings them.
     """
 
@@ -43,6 +44,7 @@ class Outcome:
     packs_confirmed: int = 0
     proof: Proof | None = None
     error: str = ""
+    unanswered: bool = False
     behind: int = 0
 
 
@@ -101,11 +103,12 @@ class Ledger:
         while not self.events.empty():
             self.note(self.events.get())
 
-    def drop(self, number: int, error: str) -> None:
+    def drop(self, number: int, error: str, *, unanswered: bool = False) -> None:
         """Take a destination out of the run; `check_enough` follows."""
         self.board.drop(number, FAILED)
         if not self.outcomes[number].error:
             self.outcomes[number].error = error
+            self.outcomes[number].unanswered = unanswered
             self.progress.location_errors[self._destinations[number].key] = error
 
     def check_enough(self) -> None:
@@ -153,8 +156,8 @@ class Ledger:
                 progress.bytes_new += size
             case PackStored(destination, size, proof):
                 self._confirm(destination, size, proof)
-            case DestinationDropped(destination, error):
-                self.drop(destination, error)
+            case DestinationDropped(destination, error, unanswered):
+                self.drop(destination, error, unanswered=unanswered)
                 self.check_enough()
             case WorkerFailed(_, error):
                 raise WorkerDied(error)

@@ -115,10 +115,15 @@ class PackStored(NamedTuple):
 
 
 class DestinationDropped(NamedTuple):
-    """A destination is out of this run. error: what happened, for people."""
+    """A destination is out of this run.
+
+    error:      what happened, for people.
+    unanswered: it did not answer, or the whole location is gone; otherwise it answered, if not as hoped.
+    """
 
     destination: int
     error: str
+    unanswered: bool = False
 
 
 class WorkerFinished(NamedTuple):
