@@ -84,7 +84,7 @@ def _overview_sentence(verdicts: Sequence[Verdict]) -> str:
         return "There are no weddings yet."
     counts = {level: sum(verdict.level == level for verdict in verdicts) for level in _BADNESS}
     if counts[SAFE] == total:
-        return "Your wedding is safe." if total == 1 else f"All {total} weddings are safe."
+        return "The wedding is safe." if total == 1 else f"All {total} weddings are safe."
     parts = [
         f"{counts[level]} {words[0] if counts[level] == 1 else words[1]}"
         for level, words in (

@@ -53,8 +53,8 @@ def test_a_backed_up_wedding_in_three_places_apart_is_safe(
 ) -> None:
     verdict = wedding_verdict(ground.wedding, staff)
     assert verdict.is_safe, verdict
-    assert overview_verdict(staff).sentence == "Your wedding is safe."
-    assert overview_verdict(staff, alerts=2).sentence == "Your wedding is safe. 2 alerts need you."
+    assert overview_verdict(staff).sentence == "The wedding is safe."
+    assert overview_verdict(staff, alerts=2).sentence == "The wedding is safe. 2 alerts need you."
     assert overview_verdict(staff, alerts=2).level == ATTENTION
 
 
