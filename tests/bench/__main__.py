@@ -28,7 +28,11 @@ def _as_json(row: Row) -> dict[str, object]:
 
 
 def _table(rows: list[Row]) -> Table:
-    names = [name for name in ("engine alone", "borg", "rclone") if any(name in row.seconds for row in rows)]
+    names = [
+        name
+        for name in ("engine alone", "with proof", "restic --verify", "borg", "rclone")
+        if any(name in row.seconds for row in rows)
+    ]
     table = Table("work", "wedbackup", "restic", "times restic", "asked", *names, "peak memory")
     for row in rows:
         mark = "" if row.ratio >= row.asked else " (missed)"

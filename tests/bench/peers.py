@@ -47,8 +47,10 @@ class Restic:
     def copy(self, repository: str, target: str) -> Measurement:
         return run(["restic", "-r", target, "copy", "--quiet", "--from-repo", repository], env=self._env)
 
-    def restore(self, repository: str, target: Path) -> Measurement:
-        return run(["restic", "-r", repository, "restore", "latest", "--quiet", "--target", str(target)], env=self._env)
+    def restore(self, repository: str, target: Path, *, proof: bool) -> Measurement:
+        """proof: restic's own --verify, which reads the files back (from the system's cache)."""
+        command = ["restic", "-r", repository, "restore", "latest", "--quiet", "--target", str(target)]
+        return run([*command, "--verify"] if proof else command, env=self._env)
 
     def check(self, repository: str, password: str = PASSWORD) -> None:
         """Stock restic reads every byte; raises CommandFailed when anything is wrong."""

@@ -163,7 +163,7 @@ class Bench:
         return interleave(Row(name, asked), self.plan, contestants)
 
     def restore(self, name: str, asked: float, dataset: Dataset) -> Row:
-        """A whole restore into an empty folder, compared byte by byte with the source."""
+        """A whole restore into an empty folder, compared byte by byte with the source; both sides with and without proof."""
         installed = self.ours.install(dataset.path, self.ours.folders(1))
         self.ours.backup(installed)
         theirs = self.restic.init("restic")
@@ -181,8 +181,10 @@ class Bench:
             Row(name, asked),
             self.plan,
             {
-                "wedbackup": lambda: checked(lambda: self.ours.restore(installed, target)),
-                "restic": lambda: checked(lambda: self.restic.restore(theirs, target)),
+                "wedbackup": lambda: checked(lambda: self.ours.restore(installed, target, proof=False)),
+                "with proof": lambda: checked(lambda: self.ours.restore(installed, target, proof=True)),
+                "restic": lambda: checked(lambda: self.restic.restore(theirs, target, proof=False)),
+                "restic --verify": lambda: checked(lambda: self.restic.restore(theirs, target, proof=True)),
             },
         )
         shutil.rmtree(target, ignore_errors=True)
