@@ -163,7 +163,7 @@ class Bench:
         return interleave(Row(name, asked), self.plan, contestants)
 
     def restore(self, name: str, asked: float, dataset: Dataset) -> Row:
-        """A whole restore into an empty folder, compared byte by byte with the source; both sides with and without proof."""
+        """A whole restore into an empty folder, compared with the source byte by byte; both sides also with proof."""
         installed = self.ours.install(dataset.path, self.ours.folders(1))
         self.ours.backup(installed)
         theirs = self.restic.init("restic")
