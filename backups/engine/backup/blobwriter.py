@@ -1,4 +1,4 @@
-"""From plain text to a pack on its way: hash, claim, compress, seal, verify, choose a pack, send.
+"""From plain text to a pack on its way: hash, claim, compress, choose a pack, seal, verify, send.
 
 Two data packs are open at a time and each blob goes into one of them by chance: an observer who sees only pack sizes
 cannot line chunk lengths up with a known file (eprint 2025/532). One writer belongs to one thread.
@@ -24,6 +24,7 @@ OPEN_DATA_PACKS = 2
 OPEN_TREE_PACKS = 1
 _TINY_BYTES = 64  # zstd's frame costs more than it can save
 _DICE = 256
+UNSEEN_IN_A_ROW = 32  # new blobs after which the next one is expected to be new as well
 
 
 class BlobWriter:
@@ -47,6 +48,7 @@ class BlobWriter:
         self._dice = bytearray()
         count = OPEN_DATA_PACKS if blob_type is BlobType.DATA else OPEN_TREE_PACKS
         self._open: list[tuple[PackBuilder, mmap.mmap] | None] = [None] * count
+        self._unseen_in_a_row = 0
 
     def store(self, plain: bytes | memoryview, *, compressible: bool = True) -> bytes:
         """Return the id of `plain`, which is in a pack from now on, or was before.
@@ -54,40 +56,59 @@ class BlobWriter:
         compressible: False when the format is known to be compressed already.
         Raises Damaged when memory flips bits, Cancelled.
         """
-        blob_id = sha256(plain).digest()
-        if self._claims.claim(blob_id):
-            packed = None
-            if compressible and len(plain) > _TINY_BYTES:
-                packed = compress_if_worth(plain, self._level)
-            if packed is None:
-                self._add(blob_id, plain, 0)
-            else:
-                self._add(blob_id, packed, len(plain))
+        if self._unseen_in_a_row < UNSEEN_IN_A_ROW:
+            blob_id = sha256(plain).digest()
+            if not self._claims.claim(blob_id):
+                self._unseen_in_a_row = 0
+                return blob_id
+            self._unseen_in_a_row += 1
+            place, content, plain_length = self._prepare(plain, compressible)
+            self._pack(place).add(blob_id, content, plain_length)
+        else:
+            # Most likely new again: then sealing it first and hashing what it opens to saves one hash of two.
+            place, content, plain_length = self._prepare(plain, compressible)
+            blob_id = self._pack(place).seal(plain, content, plain_length)
+            if not self._claims.claim(blob_id):
+                self._unseen_in_a_row = 0
+                return blob_id
+            self._pack(place).keep()
+        if self._pack(place).length >= PACK_TARGET_BYTES:
+            self._send(place)
         return blob_id
 
     def flush(self) -> None:
         """Send what is still open, in one pack when it fits into one."""
-        filled = [pack for pack in self._open if pack is not None]
-        self._open = [None] * len(self._open)
-        if len(filled) == OPEN_DATA_PACKS and filled[0][0].absorb(filled[1][0]):
-            self._fan_out.give_back(filled.pop()[1])
-        for pack, buffer in filled:
-            self._send(pack, buffer)
+        for place, current in enumerate(self._open):
+            if current is not None and not current[0].blobs:  # what was sealed for it was known already
+                self._open[place] = None
+                self._fan_out.give_back(current[1])
+        filled = [place for place, current in enumerate(self._open) if current is not None]
+        if len(filled) == OPEN_DATA_PACKS and self._pack(filled[0]).absorb(self._pack(filled[1])):
+            second = filled.pop()
+            absorbed, self._open[second] = self._open[second], None
+            assert absorbed is not None
+            self._fan_out.give_back(absorbed[1])
+        for place in filled:
+            self._send(place)
 
-    def _add(self, blob_id: bytes, content: bytes | memoryview, plain_length: int) -> None:
+    def _prepare(self, plain: bytes | memoryview, compressible: bool) -> tuple[int, bytes | memoryview, int]:
+        """Return the number of an open pack with room, the content to seal and the plain length if it is compressed."""
+        packed = compress_if_worth(plain, self._level) if compressible and len(plain) > _TINY_BYTES else None
+        content, plain_length = (plain, 0) if packed is None else (packed, len(plain))
         place = self._chance() % len(self._open)
         current = self._open[place]
         if current is not None and not current[0].has_room(len(content)):
-            self._send(*current)
+            self._send(place)
             current = None
         if current is None:
             buffer = self._fan_out.buffer()
-            current = self._open[place] = PackBuilder(self._key, self._type, buffer), buffer
-        pack, buffer = current
-        pack.add(blob_id, content, plain_length)
-        if pack.length >= PACK_TARGET_BYTES:
-            self._open[place] = None
-            self._send(pack, buffer)
+            self._open[place] = PackBuilder(self._key, self._type, buffer), buffer
+        return place, content, plain_length
+
+    def _pack(self, place: int) -> PackBuilder:
+        current = self._open[place]
+        assert current is not None
+        return current[0]
 
     def _chance(self) -> int:
         """Return a random byte; drawn in advance, because a system call per blob shows in tiny files."""
@@ -95,7 +116,10 @@ class BlobWriter:
             self._dice = bytearray(os.urandom(_DICE))
         return self._dice.pop()
 
-    def _send(self, pack: PackBuilder, buffer: mmap.mmap) -> None:
+    def _send(self, place: int) -> None:
+        current, self._open[place] = self._open[place], None
+        assert current is not None
+        pack, buffer = current
         view = pack.finish()
         pack_id = sha256(view).hexdigest()
         self._report(PackSealed(PackRecord(pack_id, self._type, pack.blobs), len(view)))

@@ -73,6 +73,7 @@ class PackBuilder:
         self._key = key
         self._buffer = buffer
         self._view = memoryview(buffer)
+        self._sealed = PackedBlob(b"", 0, 0, 0)
 
     def has_room(self, stored_bytes: int) -> bool:
         """Whether a blob of `stored_bytes` plain or compressed bytes, and the header then, still fit."""
@@ -93,6 +94,28 @@ class PackBuilder:
             check_blob(self._key, self._view[start : start + stored], plain_length, blob_id)
         self.blobs.append(PackedBlob(blob_id, start, stored, plain_length))
         self.length = start + stored
+
+    def seal(self, plain: bytes | memoryview, content: bytes | memoryview, plain_length: int) -> bytes:
+        """Seal a blob behind the last one and return its id; it is in the pack only after `keep`.
+
+        plain:   its plain text.   content, plain_length: as for `add`.
+
+        The id is the hash of what the sealed bytes open to, which must equal `plain`: one hash names the blob and
+        proves it. Raises Damaged when they differ.
+        """
+        stored = self._key.seal_into(content, self._view, self.length)
+        opened = self._key.open_briefly(self._view[self.length : self.length + stored])
+        again = decompress(opened, plain_length) if plain_length else opened
+        if not _same(again, plain):
+            raise Damaged("a sealed blob does not open to what was read: memory or processor make mistakes")
+        blob_id = sha256(again).digest()
+        self._sealed = PackedBlob(blob_id, self.length, stored, plain_length)
+        return blob_id
+
+    def keep(self) -> None:
+        """Make the blob that was sealed last part of the pack. Without it the next one takes its place."""
+        self.blobs.append(self._sealed)
+        self.length = self._sealed.offset + self._sealed.length
 
     def absorb(self, other: PackBuilder) -> bool:
         """Take over the sealed blobs of `other`, which must not be used afterwards; False if they do not fit."""
@@ -122,6 +145,12 @@ def open_blob(key: MasterKey, stored: bytes | memoryview, plain_length: int, blo
 def check_blob(key: MasterKey, stored: bytes | memoryview, plain_length: int, blob_id: bytes) -> None:
     """Raise Damaged unless the SHA-256 of the stored blob's plain text is `blob_id`."""
     _checked(key.open_briefly(stored), plain_length, blob_id)
+
+
+def _same(text: bytes | memoryview, other: bytes | memoryview) -> bool:
+    """Whether two texts are equal. `startswith` compares memory; `==` of views unpacks every single byte."""
+    whole: bytes | bytearray = text.obj if isinstance(text, memoryview) else text  # type: ignore[assignment]
+    return len(text) == len(other) and whole.startswith(other)
 
 
 def _checked(plain: memoryview, plain_length: int, blob_id: bytes) -> bytes | memoryview:
