@@ -20,6 +20,7 @@ def main(vault_id: str) -> None:
     from providers.wrappers.stack import wrap_store
 
     vault = Vault.unscoped.get(pk=vault_id)
+    settings.CACHE_DIR.mkdir(exist_ok=True)
     copies = list(vault.copies.select_related("location"))
     backup(
         BackupRequest(
