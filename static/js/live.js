@@ -9,6 +9,8 @@
   let lastNews = Date.now();
   let attempt = 0;
   let over = false;
+  const toldAt = {}; // topic: when it was last told of
+  const askedAt = {}; // id of a part of the page: when its newest content was asked for
 
   function address() {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -53,6 +55,7 @@
   // htmx elements ask for themselves again on these events (hx-trigger="live:alert from:body").
   function refresh(topics) {
     for (const topic of topics) {
+      toldAt[topic] = performance.now();
       body().dispatchEvent(new CustomEvent("live:" + topic, { detail: {} }));
     }
   }
@@ -121,6 +124,20 @@
       banner.hidden = false;
     }
   }
+
+  // A part that is replaced takes its waiting triggers with it. What was told while its content was under way may not
+  // be in that content: then the new part is told again.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    askedAt[event.detail.target.id] = performance.now();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const part = document.getElementById(event.detail.target.id);
+    const listensTo = (part && part.getAttribute("hx-trigger")) || "";
+    const missed = Object.keys(toldAt).filter(
+      (topic) => listensTo.includes(`live:${topic} `) && toldAt[topic] >= askedAt[part.id],
+    );
+    for (const topic of missed) body().dispatchEvent(new CustomEvent("live:" + topic, { detail: {} }));
+  });
 
   // A session that has ended answers with the sign-in page: show it as a page, not inside a panel.
   document.addEventListener("htmx:beforeSwap", (event) => {

@@ -123,6 +123,35 @@ def test_an_alert_acknowledged_in_one_browser_shows_in_the_other(
     assert troubles == []
 
 
+def test_news_that_comes_while_a_panel_is_being_filled_is_not_lost(
+    browser: Browser, site: Site, troubles: list[str]
+) -> None:
+    alice = sign_in(browser, site, "alice", troubles)
+    sam = sign_in(browser, site, "sam", troubles)
+    title = "Trouble number 2"
+    panel = sam.locator("#alerts-panel")
+    expect(panel).to_contain_text(title)
+    sam.wait_for_load_state("networkidle")
+    held: list[tuple[Any, Any]] = []
+
+    def hold(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))  # the answer of this moment, kept back until the news has come
+
+    sam.route("**/alerts/", hold)
+    sam.evaluate("document.body.dispatchEvent(new CustomEvent('live:alert', {detail: {}}))")
+    while not held:
+        sam.wait_for_timeout(50)
+    alice.get_by_role("button", name=f"Acknowledge: {title}").click()
+    expect(alice.locator("#alerts-panel li", has_text=title)).to_contain_text("acknowledged by Alice")
+    sam.wait_for_timeout(1000)
+    route, old_answer = held[0]
+    route.fulfill(response=old_answer)
+    expect(panel.locator("li", has_text=title)).to_contain_text("acknowledged by Alice", timeout=PATIENCE)
+
+
 def test_staff_recover_on_a_phone_in_three_taps_and_get_the_proof(
     browser: Browser, site: Site, troubles: list[str], tmp_path: Path
 ) -> None:
