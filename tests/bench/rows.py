@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import datasets
-from tests.bench.datasets import Dataset
+from tests.bench.datasets import Dataset, settle
 from tests.bench.measure import Measurement
 from tests.bench.ours import Installed, Wedbackup
 from tests.bench.peers import Borg, Rclone, Restic
@@ -84,6 +84,7 @@ class Bench:
 
     def _fresh_ours(self, dataset: Dataset, copies: int = 1, *, engine: bool = False) -> Measurement:
         installed = self.ours.install(dataset.path, self.ours.folders(copies))
+        settle(dataset)
         taken = (self.ours.engine_backup if engine else self.ours.backup)(installed)
         self._check(installed)
         return taken
@@ -94,18 +95,21 @@ class Bench:
 
     def _fresh_restic(self, dataset: Dataset) -> Measurement:
         repository = self.restic.init("restic")
+        settle(dataset)
         taken = self.restic.backup(repository, dataset.path)
         self.restic.check(repository)
         return taken
 
     def _fresh_borg(self, dataset: Dataset) -> Measurement:
         repository = self.borg.init("borg")
+        settle(dataset)
         taken = self.borg.backup(repository, dataset.path)
         self.borg.check(repository)
         return taken
 
     def _fresh_rclone(self, dataset: Dataset) -> Measurement:
         repository = self.rclone.init("rclone")
+        settle(dataset)
         taken = self.rclone.backup(repository, dataset.path)
         self.rclone.check(repository, dataset.path)
         return taken
