@@ -206,6 +206,6 @@ def _advice(vault: Vault, recorded: Recorded) -> str:
         return (
             f"The policy {vault.policy} asks for {vault.policy.copies_needed} copies in "
             f"{domains_needed(vault.policy)} failure domains and there are {redundancy.copies} in "
-            f"{redundancy.domains}: add a location elsewhere, or choose another policy."
+            f"{redundancy.domains}: add a location elsewhere."
         )
     return ""
