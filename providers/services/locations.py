@@ -185,9 +185,10 @@ def location_validate(
 
     The row is written when the last finding was taken. Raises a StoreError if the store cannot even be opened.
     """
-    store = location_open(location, purpose=VALIDATION, clock=clock)
+    bare = store_of(location)
+    store = wrap_store(bare, clock=clock)
     kept = True
-    for finding in validate_store(store, large=large, clock=clock):
+    for finding in validate_store(store, bare=bare, large=large, clock=clock):
         kept = kept and finding.ok
         yield finding
     store.close()

@@ -1,25 +1,29 @@
 """The one interface through which anything reads or writes objects at a location.
 
-A store is opened for one location prefix. Names are relative to it: lower-case ASCII, "/" between
-parts, for example "6f1c.../data/3f/3f1a...". Stores are safe to use from several threads, are picklable
-(the engine's worker processes open their own clients), know nothing of Django, and never retry: that
-is the work of one wrapper, `providers.wrappers.retrying`.
+A store is opened for one location prefix. Names are relative to it, with "/" between their parts: keys of a vault
+("6f1c.../data/3f/3f1a..."), or readable paths of documents ("Ana & Zoë/Timeline.pdf"). Stores are safe to use from
+several threads, are picklable (the engine's worker processes open their own clients), know nothing of Django, and
+never retry: that is the work of one wrapper, `providers.wrappers.retrying`.
 """
 
 from __future__ import annotations
 
 import enum
 import re
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]*(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*)*")
 NAME_BYTES_MAX = 512
+PART_BYTES_MAX = 255
+_KEY = re.compile(r"(?:[0-9A-Za-z_-][0-9A-Za-z_-]{0,63}/)*[0-9A-Za-z_-]{1,64}")  # the names in a vault: most calls
+_FORBIDDEN = frozenset('\\:*?"<>|')  # what some folder on Windows, Dropbox or Box refuses
+_PLAIN_CATEGORIES = ("L", "M", "N", "P", "S")  # letters, marks, numbers, punctuation, symbols
 
 
 class StoreError(Exception):
@@ -45,7 +49,7 @@ class ObjectNotFound(StoreError):
 
 class InvalidName(StoreError):
     retryable = False
-    advice = "Use letters, digits, dot, dash and underscore in object names."
+    advice = 'Rename it: no control characters, none of \\ : * ? " < > |, no dot in front, no dot or space at an end.'
 
 
 class AccessDenied(StoreError):
@@ -53,11 +57,38 @@ class AccessDenied(StoreError):
     advice = "Check the credential of this location: key, secret and its rights."
 
 
+class CredentialExpired(AccessDenied):
+    """A token that was good and is no longer."""
+
+    advice = "Renew the token at the provider and enter it as this location's new credential."
+
+
+class ClockSkewed(AccessDenied):
+    advice = "The clocks differ too much: set this machine's clock (NTP), then try again."
+
+
 class Rejected(StoreError):
     """The provider understood the request and will refuse it every time."""
 
     retryable = False
     advice = "Check this location's settings (address, region, bucket, options) and validate it again."
+
+
+class WrongRegion(Rejected):
+    advice = "Set the region that the bucket is really in (the provider's console shows it), then validate again."
+
+
+class Unsupported(Rejected):
+    """The provider has no such feature; its capabilities say so."""
+
+    advice = "Choose another provider for this, or leave the option off."
+
+
+class Archived(StoreError):
+    """The object is in an archive class and has to be brought back before it can be read."""
+
+    retryable = False
+    advice = "Ask for it to be brought back from the archive class; that takes hours. Use another copy meanwhile."
 
 
 class LocationMissing(StoreError):
@@ -129,12 +160,33 @@ class Checksum(enum.StrEnum):
     NONE = "none"
 
 
+class StoredHash(enum.StrEnum):
+    """Which hash of an object the provider keeps and tells without a download."""
+
+    NONE = "none"
+    SHA256 = "sha256"
+    MD5 = "md5"
+    CRC32C = "crc32c"
+    SHA1 = "sha1"
+    CONTENT_HASH = "content_hash"  # Dropbox: the SHA-256 over the SHA-256s of blocks of 4 MiB
+
+
 class Proof(enum.StrEnum):
     """How we know that a stored object has the right bytes. Stored with every confirmation."""
 
     SERVER_SHA256 = "server_sha256"
     SERVER_MD5 = "server_md5"
+    SERVER_CRC32C = "server_crc32c"
+    SERVER_SHA1 = "server_sha1"
+    SERVER_CONTENT_HASH = "server_content_hash"
     READ_BACK = "read_back"
+
+
+class Holds(enum.StrEnum):
+    """What a location is for."""
+
+    VAULTS = "vaults"
+    DOCUMENTS = "documents"  # plain files that clients open and share
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,35 +197,50 @@ class Capabilities:
     max_object_bytes:   the largest object it takes [bytes].
     single_put_bytes:   up to this size one request is enough [bytes]; above it goes in parts.
     checksum:           how it checks uploads.
+    stored_hash:        which hash it keeps and tells without a download.
     proves_at_rest:     `verify` needs no download: the provider stores a hash that we can compare.
     atomic_replace:     a reader sees the old or the new object, never a mixture.
     conditional_create: a create refuses when the name exists (never to be used as a lock).
-    object_lock:        objects can be protected against deletion by the provider.
+    object_lock:        objects can be protected against deletion by the provider (`protect`).
+    resumable:          an interrupted large upload goes on where it ended.
+    unicode_names:      names may hold any letter, not only ASCII.
+    case_sensitive:     "A" and "a" are two objects.
+    storage_classes:    what `change_class` takes, the provider's own words; empty if it has only one.
     online:             a read answers within seconds (archive classes do not).
     countable:          may count as a copy in the 3-2-1 judgement.
+    holds:              vaults, or plain documents.
+    exceptions:         promises that it cannot keep, by name, each with the reason, for people.
     """
 
     connections: int = 8
     max_object_bytes: int = 5 * 1024**4
     single_put_bytes: int = 64 * 1024**2
     checksum: Checksum = Checksum.NONE
+    stored_hash: StoredHash = StoredHash.NONE
     proves_at_rest: bool = False
     atomic_replace: bool = True
     conditional_create: bool = False
     object_lock: bool = False
+    resumable: bool = False
+    unicode_names: bool = True
+    case_sensitive: bool = True
+    storage_classes: tuple[str, ...] = ()
     online: bool = True
     countable: bool = True
+    holds: Holds = Holds.VAULTS
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What is known of a stored object without reading it.
 
-    name:       as it was put.
-    size_bytes: stored length [bytes].
-    sha256:     lower-case hex, only when the provider computed or checked it itself.
-    modified:   when it was stored, aware UTC, where the provider tells.
-    proof:      set by `put` and `verify`: how the content was confirmed; None means unproved.
+    name:          as it was put.
+    size_bytes:    stored length [bytes].
+    sha256:        lower-case hex, only when the provider computed or checked it itself.
+    modified:      when it was stored, aware UTC, where the provider tells.
+    proof:         set by `put` and `verify`: how the content was confirmed; None means unproved.
+    storage_class: the provider's own word, where it tells.
     """
 
     name: str
@@ -181,19 +248,82 @@ class ObjectInfo:
     sha256: str | None = None
     modified: datetime | None = None
     proof: Proof | None = None
+    storage_class: str = ""
 
 
-def check_name(name: str) -> str:
-    """Return `name` if it is a well-formed object name; raise InvalidName otherwise."""
-    if len(name) > NAME_BYTES_MAX or not _NAME.fullmatch(name):
-        raise InvalidName(f"not a valid object name: {name[:80]!r}")
+@dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """What a store can find out about its bucket (container, folder) and credential; None means it cannot tell.
+
+    public:       anybody may read or list it.
+    versioned:    it keeps old versions of objects.
+    locked:       objects can be, or are, protected against deletion.
+    lifecycle:    it has rules that move or delete objects by themselves, in words.
+    region:       where it is, the provider's own word.
+    excess_rights: what the credential may do that a backup never needs, in words.
+    """
+
+    public: bool | None = None
+    versioned: bool | None = None
+    locked: bool | None = None
+    lifecycle: tuple[str, ...] = ()
+    region: str | None = None
+    excess_rights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How the requests of a networked store look, so that a fault can be aimed at one of them.
+
+    put, get, head, list, delete: bytes that the head of such a request, and of no other kind of the five that matters,
+                                  contains; `put` is the request that carries a small object's content.
+    endpoint:                     name of the option that holds the server's address; it takes https:// and http://.
+    place:                        name of the option that holds the bucket, container or folder; "" if there is none.
+    """
+
+    put: bytes
+    get: bytes
+    head: bytes
+    list: bytes
+    delete: bytes
+    endpoint: str = "endpoint_url"
+    place: str = "bucket"
+
+
+def check_name(name: str, *, ascii_only: bool = False) -> str:
+    """Return `name` if it is a well-formed object name; raise InvalidName otherwise.
+
+    Parts are separated by "/", at most 255 bytes each (UTF-8, NFC), hold letters, digits, marks, signs and spaces, none
+    of what Windows forbids, do not begin with a dot or a space and do not end with one.
+
+    ascii_only: for a provider that refuses all other letters.
+    """
+    if len(name) < NAME_BYTES_MAX and _KEY.fullmatch(name):
+        return name
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair: bytes that were no text
+        size = NAME_BYTES_MAX + 1
+    if not 0 < size <= NAME_BYTES_MAX or not all(map(_is_plain, name.split("/"))):
+        raise InvalidName(f"not a valid object name: {name[:80]!a}")
+    if not name.isascii() and (ascii_only or not unicodedata.is_normalized("NFC", name)):
+        raise InvalidName(f"not a valid object name here: {name[:80]!a}")
     return name
+
+
+def _is_plain(part: str) -> bool:
+    if not part or part[0] in ". " or part[-1] in ". " or len(part.encode()) > PART_BYTES_MAX:
+        return False
+    return all(
+        sign not in _FORBIDDEN and (sign == " " or unicodedata.category(sign)[0] in _PLAIN_CATEGORIES) for sign in part
+    )
 
 
 class ObjectStore(ABC):
     """One location of one provider. Every method raises only the errors of this module."""
 
     capabilities: Capabilities = Capabilities()
+    wire: ClassVar[Wire | None] = None  # None: not behind a network
 
     @abstractmethod
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
@@ -253,6 +383,30 @@ class ObjectStore(ABC):
         """
         del before
         return 0
+
+    def change_class(self, name: str, storage_class: str) -> None:
+        """Move `name` to one of `capabilities.storage_classes` without sending it again.
+
+        Raises Unsupported where there are no classes or not this one, and the errors of `put`.
+        """
+        raise Unsupported(f"{name}: there is no storage class {storage_class} here")
+
+    def thaw(self, name: str, *, days: int = 7) -> bool:
+        """Return whether `name` can be read now; if it is in an archive class, have it brought back for `days`."""
+        del days
+        self.head(name)
+        return True
+
+    def protect(self, name: str, *, until: datetime) -> None:
+        """Have the provider refuse every deletion and change of `name` until then (aware UTC); it only ever grows.
+
+        Raises Unsupported without `capabilities.object_lock`.
+        """
+        raise Unsupported(f"{name} cannot be protected until {until:%Y-%m-%d} here")
+
+    def facts(self) -> PlaceFacts:
+        """Find out what can be found out about the place itself; asking must change nothing."""
+        return PlaceFacts()
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Release connections. The store must not be used afterwards."""

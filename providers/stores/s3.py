@@ -40,13 +40,13 @@ from providers.stores.base import (
     ObjectStore,
     Proof,
     StoreUnavailable,
+    Wire,
     check_name,
 )
-from providers.stores.options import InvalidOptions, option
+from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.s3_errors import answer_may_be_lost, map_error
 from providers.stores.s3_upload import (
     MultipartUpload,
-    Pace,
     ask_first_only_with_large_bodies,
     body_of,
     checksum_arguments,
@@ -54,6 +54,7 @@ from providers.stores.s3_upload import (
     parts_etag,
     unfinished_uploads,
 )
+from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ _session_lock = threading.Lock()
 _AWS_ENDPOINT = re.compile(r"(?:https://[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?/?)?")
 
 
-@dataclass(frozen=True)
-class S3Options:
+@dataclass(frozen=True, kw_only=True)
+class S3Options(LineOptions):
     """Where the bucket is and who we are there."""
 
     bucket: str = option("Bucket")
@@ -83,10 +84,6 @@ class S3Options:
         text="sha256 for AWS, sha256_header_only for R2, md5 for B2, Wasabi and older Ceph.",
     )
     path_style: bool = option("Bucket in the path", default=True, text="Off if the server wants it as a host name.")
-    ca_file: str = option("CA file", default="", text="PEM file to trust beside the public authorities' list.")
-    connect_seconds: float = option("Connecting may take [s]", default=3.0)
-    # 3 s to connect, 1 s that the SDK waits for "100 Continue" and 8 s of silence: noticed within 12 s at the worst
-    read_seconds: float = option("Silence may last [s]", default=8.0)
     single_put_bytes: int = option("Largest single upload [bytes]", default=64 * MEBIBYTE)
     part_bytes: int = option("Part of a larger upload [bytes]", default=16 * MEBIBYTE)
     list_page: int = option("Objects per page of a listing", default=1000)
@@ -104,6 +101,7 @@ class S3Store(ObjectStore):
     """One prefix of one bucket. The SDK's client is made at the first call, one per process."""
 
     Options = S3Options
+    wire = Wire(put=b"PUT /", get=b"GET /", head=b"HEAD /", list=b"list-type=2", delete=b"DELETE /")
 
     def __init__(self, options: S3Options, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
@@ -322,6 +320,7 @@ def _make_client(options: S3Options) -> S3Client:
         read_timeout=options.read_seconds,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        proxies={"http": options.proxy_url, "https": options.proxy_url} if options.proxy_url else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={

@@ -11,6 +11,7 @@ import pytest
 
 from providers.stores.base import ObjectStore
 from providers.validation import PROMISES, Promise, Room, validate_store
+from providers.validation.bench import bench_of
 
 
 class StoreContract:
@@ -24,9 +25,10 @@ class StoreContract:
 
     @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.name.replace(" ", "-"))
     def test_keeps_its_promise(self, store: ObjectStore, promise: Promise) -> None:
-        room = Room(store)
-        promise.check(room)
-        room.clean()
+        room = Room(store, bench_of(store))
+        if not promise.exemption(room):
+            promise.check(room)
+            room.clean()
 
     def test_a_validation_leaves_nothing_behind(self, store: ObjectStore) -> None:
         findings = [*validate_store(store)]

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.servers.faultproxy import FaultProxy
+from providers.validation.faultproxy import FaultProxy
 from tests.servers.swift import Swift, running_swift
 
 

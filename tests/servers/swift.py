@@ -23,7 +23,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.servers.faultproxy import FaultProxy
+from providers.validation.faultproxy import FaultProxy
 from tests.servers.ports import free_port, wait_for_port
 
 SWIFT_VERSION = "2.38.3"

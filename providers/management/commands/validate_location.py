@@ -109,8 +109,8 @@ def _by_kind(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
     if open_secrets := sorted(secret & set(values)):
         raise CommandError(f"Other users of this machine can read options: give {open_secrets[0]} by --secret-file.")
     values |= {name: _secret(name, files, getpass.getpass) for name in sorted(secret)}
-    store = wrap_store(registry.open_store(kind.name, values))
-    return f"{kind.label} (not stored)", validate_store(store, large=options["large"])
+    bare = registry.open_store(kind.name, values)
+    return f"{kind.label} (not stored)", validate_store(wrap_store(bare), bare=bare, large=options["large"])
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -28,11 +28,13 @@ from providers.stores.base import (
     StoreError,
     StoreUnavailable,
     Throttled,
+    WrongRegion,
 )
 from providers.stores.options import InvalidOptions
 from providers.stores.s3 import MEBIBYTE, S3Options, S3Store
+from providers.validation.faultproxy import FaultProxy
+from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
-from tests.servers.faultproxy import Fault, FaultProxy, Reply
 from tests.servers.swift import Swift
 from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
@@ -173,7 +175,7 @@ def test_where_the_server_keeps_the_sha256_nothing_is_downloaded_to_verify(
         ("404 Not Found", {}, "", LocationMissing, False),
         ("400 Bad Request", {}, "<Error><Code>BadDigest</Code></Error>", ChecksumMismatch, True),
         ("400 Bad Request", {}, "<Error><Code>RequestTimeout</Code></Error>", StoreUnavailable, True),
-        ("400 Bad Request", {}, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>", Rejected, False),
+        ("400 Bad Request", {}, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>", WrongRegion, False),
         ("501 Not Implemented", {}, "", Rejected, False),
     ],
 )
