@@ -48,7 +48,7 @@ def credential_set(
     with transaction.atomic():
         Location.objects.select_for_update().get(pk=location.pk)  # two people at once get two versions
         newest = location.credentials.aggregate(newest=Max("version"))["newest"] or 0
-        location.credentials.filter(retired_at=None).update(retired_at=now)
+        location.credentials.filter(state="current", role="writer").update(state="retired", retired_at=now)
         credential = Credential.objects.create(location=location, version=newest + 1, sealed=sealed, created_at=now)
         audit.record(
             audit.AuditTag.CREDENTIAL_SET,
@@ -75,7 +75,7 @@ def secrets_of(location: Location) -> dict[str, Any]:
     """
     if not secret_names(registry.options_class(location.kind)):
         return {}
-    newest = location.credentials.filter(retired_at=None).order_by("-version").first()
+    newest = location.credentials.filter(state="current", role="writer").order_by("-version").first()
     if newest is None:
         raise InvalidOptions(f"{location.name} has no credential yet")
     secrets: dict[str, Any] = json.loads(sealing.unseal(newest.sealed, purpose=_purpose(location)))

@@ -324,6 +324,7 @@ class ObjectStore(ABC):
 
     capabilities: Capabilities = Capabilities()
     wire: ClassVar[Wire | None] = None  # None: not behind a network
+    regions: ClassVar[str] = ""  # whose regions it offers, as `provider` in providers/regions.json
 
     @abstractmethod
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
@@ -407,6 +408,17 @@ class ObjectStore(ABC):
     def facts(self) -> PlaceFacts:
         """Find out what can be found out about the place itself; asking must change nothing."""
         return PlaceFacts()
+
+    @classmethod
+    def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the least rights that our credentials need, ready to paste into the provider's console.
+
+        options: what is known so far, by name (bucket, prefix ...); may be incomplete.
+
+        By what it is for, in words: "writer", "pruner", and whatever else the provider wants.
+        """
+        del options
+        return {}
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Release connections. The store must not be used afterwards."""

@@ -19,15 +19,18 @@ class InvalidOptions(ValueError):
     """The options given for a location do not make sense; the message names the option and what to write."""
 
 
-def option(label: str, *, default: Any = dataclasses.MISSING, text: str = "", secret: bool = False) -> Any:
+def option(
+    label: str, *, default: Any = dataclasses.MISSING, text: str = "", secret: bool = False, env: str = ""
+) -> Any:
     """Return a dataclass field that describes itself.
 
     label:   what a person reads beside the input.
     default: value when nothing is given; without it the option is required.
     text:    one line of explanation.
     secret:  to be stored encrypted, never shown again, left out of the repr.
+    env:     the environment variable that can give it, for example AWS_REGION.
     """
-    metadata = {"label": label, "text": text, "secret": secret}
+    metadata = {"label": label, "text": text, "secret": secret, "env": env}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
