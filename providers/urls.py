@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from providers import views
+from providers.views import locations
 
 urlpatterns = [
-    path("locations/", views.location_list, name="locations"),
-    path("locations/new/", views.location_new, name="location-new"),
-    path("locations/<uuid:location_id>/", views.location_page, name="location"),
-    path("locations/<uuid:location_id>/validate/", views.location_validate_now, name="location-validate"),
-    path("locations/<uuid:location_id>/switch/", views.location_switch, name="location-switch"),
+    path("locations/", locations.location_list, name="locations"),
+    path("locations/new/", locations.location_new, name="location-new"),
+    path("locations/<uuid:location_id>/", locations.location_page, name="location"),
+    path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
+    path("locations/<uuid:location_id>/switch/", locations.location_switch, name="location-switch"),
 ]

@@ -1,0 +1,1 @@
+"""Pages about locations: one module for each subject."""
