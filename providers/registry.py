@@ -34,6 +34,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore"),
+        Kind("carbonite", "Folder protected by Carbonite", "providers.stores.carbonite.CarboniteStore"),
         Kind("s3", "Amazon S3 or compatible", "providers.stores.s3.S3Store"),
     )
 }
