@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from providers.views import locations
+from providers.views import guides, locations
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
     path("locations/new/", locations.location_new, name="location-new"),
+    path("locations/guides/<slug:kind>/", guides.guide_page, name="location-guide"),
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
     path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
     path("locations/<uuid:location_id>/switch/", locations.location_switch, name="location-switch"),

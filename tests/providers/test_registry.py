@@ -56,7 +56,7 @@ def test_a_bad_option_is_named_and_no_value_repeated(changes: dict[str, object],
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InvalidOptions, match="known are local, s3"):
+    with pytest.raises(InvalidOptions, match="known are local, "):
         open_store("floppy", {})
 
 
