@@ -20,23 +20,41 @@ class InvalidOptions(ValueError):
 
 
 def option(
-    label: str, *, default: Any = dataclasses.MISSING, text: str = "", secret: bool = False, env: str = ""
+    label: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    text: str = "",
+    secret: bool = False,
+    credential: bool = False,
+    env: str = "",
 ) -> Any:
     """Return a dataclass field that describes itself.
 
-    label:   what a person reads beside the input.
-    default: value when nothing is given; without it the option is required.
-    text:    one line of explanation.
-    secret:  to be stored encrypted, never shown again, left out of the repr.
-    env:     the environment variable that can give it, for example AWS_REGION.
+    label:      what a person reads beside the input.
+    default:    value when nothing is given; without it the option is required.
+    text:       one line of explanation.
+    secret:     to be stored encrypted, never shown again, left out of the repr.
+    credential: no secret, but it changes together with the secret: a key's id, a user's name.
+    env:        the environment variable that can give it, for example AWS_REGION; also with _FILE behind it, naming a
+                file that holds the value. A name that ends in _FILE itself always names the file of a secret.
     """
-    metadata = {"label": label, "text": text, "secret": secret, "env": env}
+    metadata = {"label": label, "text": text, "secret": secret, "credential": credential or secret, "env": env}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 def secret_names(options: type[Any]) -> frozenset[str]:
     """Return the names of the options that are secret."""
     return frozenset(field.name for field in dataclasses.fields(options) if field.metadata.get("secret"))
+
+
+def credential_fields(options: type[Any]) -> list[dataclasses.Field[Any]]:
+    """Return the fields of the options that are entered together when the credential changes: secrets and key ids."""
+    return [field for field in dataclasses.fields(options) if field.metadata.get("credential")]
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether an option has to be given."""
+    return field.default is dataclasses.MISSING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +80,7 @@ def build_options(options: type[T], values: Mapping[str, Any]) -> T:
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - set(fields)):
         raise InvalidOptions(f"unknown option: {', '.join(unknown)}; known are {', '.join(fields)}")
-    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    required = {name for name, field in fields.items() if is_required(field)}
     if missing := sorted(name for name in required if values.get(name) in (None, "")):
         raise InvalidOptions(f"missing option: {', '.join(missing)}")
     kinds = typing.get_type_hints(options)

@@ -73,7 +73,7 @@ class S3Options(LineOptions):
     """Where the bucket is and who we are there."""
 
     bucket: str = option("Bucket")
-    access_key: str = option("Access key id")
+    access_key: str = option("Access key id", credential=True)
     secret_key: str = option("Secret access key", secret=True)
     endpoint_url: str = option("Address", default="", text="Empty for AWS; https://... of any other provider.")
     region: str = option("Region", default="us-east-1")
