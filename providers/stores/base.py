@@ -156,6 +156,8 @@ class Checksum(enum.StrEnum):
     SHA256 = "sha256"
     SHA256_HEADER_ONLY = "sha256_header_only"
     MD5 = "md5"
+    SHA1 = "sha1"
+    CONTENT_HASH = "content_hash"  # as StoredHash.CONTENT_HASH
     READ_BACK = "read_back"
     NONE = "none"
 
