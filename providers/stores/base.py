@@ -145,9 +145,19 @@ class BreakerOpen(StoreError):
     advice = "The location is being left alone until its next probe; nothing to do unless it stays."
 
 
+class Paused(StoreError):
+    """Not even tried: a person has paused the traffic with this location."""
+
+    retryable = False
+    advice = "Nothing is wrong: what is missing there is caught up once an admin resumes it on the location's page."
+
+
 # Only these say that the location itself is in trouble. A missing object, a refused credential, a full disk (it can
 # still be read) or a cancelled call says nothing about whether the next call is answered.
 LOCATION_TROUBLE = (StoreUnavailable, Throttled, LocationMissing)
+
+# These say nothing at all about the location: it was not asked.
+UNTRIED = (BreakerOpen, Paused)
 
 
 class Checksum(enum.StrEnum):
