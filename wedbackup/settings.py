@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from wedbackup.core import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -177,13 +179,8 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", "WARNING")},
-}
+# One line per record without secrets; "json" for machines that read them. Integration events are always written.
+LOGGING = logs.config(env("LOG_FORMAT", "line"), env("LOG_LEVEL", "WARNING"))
 
 # Jobs
 WORKER_CONCURRENCY = int(env("WORKER_CONCURRENCY", "64"))  # jobs under way at once per worker process
