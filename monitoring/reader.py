@@ -1,4 +1,4 @@
-"""Reads what happened, in order and once, and keeps the alerts true.
+"""Reads what happened, in order and once, keeps the alerts true, and hands the events on to the webhooks.
 
 The cursor moves by compare-and-set in the transaction that raises and resolves the alerts: of two readers one does the
 work, and a reader that dies in the middle has done nothing.
@@ -14,6 +14,7 @@ from django.db import transaction
 from monitoring.models import Cursor
 from monitoring.rules import concerns, judge
 from monitoring.services.alerts import acknowledgements_end, alert_raise, alert_resolve
+from monitoring.services.webhooks import deliveries_plan
 from monitoring.surroundings import occurrence_of
 from monitoring.watch import conditions_watch
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -49,6 +50,7 @@ def _read_batch(clock: Clock) -> int:
         moved = Cursor.objects.filter(reader=READER, last_event_id=cursor.last_event_id)
         if moved.update(last_event_id=fresh[-1].pk) != 1:
             return 0  # another reader was first, and has these events
+        deliveries_plan(fresh, clock=clock)
         for event in fresh:
             _take_note(event, clock)
     return len(fresh)

@@ -167,6 +167,27 @@ def _location_recovered(it: Occurrence) -> Judgement:
     return Judgement(over=(location_key(it.subject_id),))
 
 
+def _webhook_key(it: Occurrence) -> str:
+    return f"webhook.failing:{it.subject_id}"
+
+
+def _webhook_failing(it: Occurrence) -> Judgement:
+    wish = Wish(
+        key=_webhook_key(it),
+        severity=Severity.WARNING,
+        title=f"A webhook is not heard: {it.payload.get('name', '')}",
+        text="Messages to it were tried for a day and given up. Whoever relies on them hears nothing.",
+        what_to_do="Open the webhook, read what its receiver answers, put it right, then choose Send a test.",
+        detail=it.payload.get("reason", ""),
+        link=f"/webhooks/{it.subject_id}/",
+    )
+    return Judgement((wish,))
+
+
+def _webhook_recovered(it: Occurrence) -> Judgement:
+    return Judgement(over=(_webhook_key(it),))
+
+
 def _silence(key: str, title: str, text: str, what_to_do: str) -> Callable[[Occurrence], Judgement]:
     return lambda _: Judgement((Wish(key, Severity.CRITICAL, title, text, what_to_do),))
 
@@ -194,6 +215,8 @@ _RULES: dict[str, Callable[[Occurrence], Judgement]] = {
     "snapshot.acknowledged": _snapshot_acknowledged,
     "location.down": _location_down,
     "location.recovered": _location_recovered,
+    "webhook.failing": _webhook_failing,
+    "webhook.recovered": _webhook_recovered,
     "scheduler.silent": _silence(*SCHEDULER_SILENT),
     "scheduler.returned": _silence_over(SCHEDULER_SILENT[0]),
     "workers.silent": _silence(*WORKERS_SILENT),

@@ -33,6 +33,7 @@ PARTS = (
     "backups.services.uploads.unfinished_clear",
     "monitoring.reader.read",
     "wedbackup.tick.probe_locations",
+    "monitoring.services.webhooks.deliveries_send",
 )
 _at_work = {part: threading.Lock() for part in PARTS}
 

@@ -97,7 +97,7 @@ def test_a_fault_of_ours_is_a_page_too(alice: Client, monkeypatch: pytest.Monkey
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("monitoring.views.overview_verdict", broken)
+    monkeypatch.setattr("monitoring.views.overview.overview_verdict", broken)
     alice.raise_request_exception = False
     answer = alice.get("/")
     assert answer.status_code == 500
