@@ -13,11 +13,14 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.db import close_old_connections, connections
+from django.db.models import Min
 from django.utils.module_loading import import_string
 
+from backups.models import Job
 from backups.services.weddings import is_any_in_wedding_mode
+from backups.states import JobState
 from monitoring.health import SCHEDULER
-from providers.services import probes
+from providers.services import probes, rotation
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
 
@@ -29,9 +32,11 @@ APART = timedelta(seconds=1)  # ticks that come closer together are one tick: th
 PARTS = (
     "backups.services.leases.leases_sweep",
     "backups.services.schedule.enqueue_due",
+    "backups.services.notices.notices_judge",
     "backups.doorbell.ring_due",
     "backups.services.uploads.unfinished_clear",
     "monitoring.reader.read",
+    "wedbackup.tick.turn_credentials",
     "wedbackup.tick.probe_locations",
     "monitoring.services.webhooks.deliveries_send",
 )
@@ -61,6 +66,13 @@ def probe_locations(*, clock: Clock = SYSTEM_CLOCK) -> list[probes.ProbeResult]:
     """Probe the locations that are due: twice as often while some wedding is in wedding mode."""
     interval = probes.CLOSE_INTERVAL if is_any_in_wedding_mode(clock=clock) else probes.INTERVAL
     return probes.probe_due(clock, interval=interval)
+
+
+def turn_credentials(*, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Take new credentials further, and retire those that no running job can still hold."""
+    rotation.rotations_continue(clock=clock)
+    running = Job.unscoped.filter(state=JobState.RUNNING)
+    rotation.credentials_retire(running.aggregate(oldest=Min("started_at"))["oldest"], clock=clock)
 
 
 def _claim_tick(clock: Clock) -> bool:

@@ -42,7 +42,7 @@ def copy_key(copy: Copy) -> str:
 def copies_open(copies: Sequence[Copy], *, purpose: str, clock: Clock = SYSTEM_CLOCK) -> Iterator[OpenCopies]:
     """Open the stores of `copies` for the body and close them after it.
 
-    purpose: "backup", "check" or providers.services.locations.RECOVERY, as `location_open` takes it.
+    purpose: "backup", "check", or PRUNE or RECOVERY of providers.services.locations, as `location_open` takes it.
 
     A location that is switched off, left alone by its breaker or wrongly configured is in `errors`. Those in `stores`
     must be told of with `location_report`: the caller may be the probe that a location waits for.

@@ -20,6 +20,7 @@ from backups.services.opening import copies_of, copies_open
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
+from providers.services.locations import PRUNE
 from providers.stores.base import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -87,7 +88,7 @@ def _repositories(vault: Vault, clock: Clock) -> Iterator[tuple[Mapping[str, Rep
     """Open the vault's copies; the second part says which could not be opened and why."""
     master = vault_master(vault)
     config = vault_config(vault, master)
-    with copies_open(copies_of(vault), purpose="prune", clock=clock) as opened:
+    with copies_open(copies_of(vault), purpose=PRUNE, clock=clock) as opened:
         names = {key: copy.location.name for key, copy in opened.copies.items()}
         if not opened.stores:
             raise EngineError("no copy can be opened: " + "; ".join(str(exc) for exc in opened.errors.values()))

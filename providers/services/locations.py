@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from providers import registry
-from providers.models import Location
+from providers.models import Credential, Location
 from providers.services.breakers import breaker_of
-from providers.services.credentials import credential_set, secrets_of
+from providers.services.credentials import (
+    PRUNER,
+    WRITER,
+    connection_given_back,
+    credential_in_use,
+    credential_set,
+    has_credential,
+    secrets_for,
+)
 from providers.services.machine import machine_name, medium_of
 from providers.stores.base import AccessDenied, BreakerOpen, ObjectStore, Rejected, StoreError, StoreUnavailable
 from providers.stores.local import LocalStore
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from providers.validation import Finding, validate_store
+from providers.wrappers.rotating import RotatingStore
 from providers.wrappers.stack import wrap_store
 from wedbackup.core import audit, events
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -25,6 +34,7 @@ from wedbackup.core.sealing import SealingError
 
 VALIDATION = "validation"
 RECOVERY = "recovery"
+PRUNE = "prune"
 
 
 class LocationDisabled(Rejected):
@@ -119,14 +129,17 @@ def location_open(location: Location, *, purpose: str, clock: Clock = SYSTEM_CLO
     """Return the store of `location`, with retries around it. It is picklable: engine processes open their own clients.
 
     purpose: what for, in one word. `VALIDATION` opens disabled locations too; `VALIDATION` and `RECOVERY` also one
-             that is being left alone: a person waits, and an unlikely copy is better than none.
+             that is being left alone: a person waits, and an unlikely copy is better than none. `PRUNE` opens it with
+             the pruner's credential, if there is one.
+
+    A new credential is taken over by the open store within a second; by its copies in other processes it is not.
 
     When the breaker is open and its pause is over, the caller becomes the probe and must `location_report` the outcome.
     Raises a StoreError whose advice says what to do: LocationDisabled, BreakerOpen, CredentialUnreadable or Rejected.
     """
     if not location.enabled and purpose != VALIDATION:
         raise LocationDisabled(f"{location.name} is disabled")
-    store = wrap_store(store_of(location), clock=clock)
+    store = wrap_store(_rotating(location, PRUNER if purpose == PRUNE else WRITER, clock), clock=clock)
     if purpose not in {VALIDATION, RECOVERY}:
         try:
             breaker_of(location, clock).enter()
@@ -136,13 +149,36 @@ def location_open(location: Location, *, purpose: str, clock: Clock = SYSTEM_CLO
 
 
 def store_of(location: Location) -> ObjectStore:
-    """Return the bare store of `location` with the newest credential; raises CredentialUnreadable or Rejected."""
+    """Return the bare store of `location` with the credential in use; raises CredentialUnreadable or Rejected."""
+    return store_with(location, credential_in_use(location))
+
+
+def store_with(location: Location, credential: Credential | None) -> ObjectStore:
+    """Return the bare store of `location` opened by this very credential; raises CredentialUnreadable or Rejected."""
     try:
-        return registry.open_store(location.kind, {**location.options, **secrets_of(location)})
+        return registry.open_store(location.kind, {**location.options, **secrets_for(location, credential)})
     except SealingError as exc:
         raise CredentialUnreadable(f"the credential of {location.name} cannot be read: {exc}") from exc
     except InvalidOptions as exc:
         raise Rejected(f"the settings of {location.name} make no sense: {exc}") from exc
+
+
+def _rotating(location: Location, role: str, clock: Clock) -> ObjectStore:
+    """Return the bare store of `location` that follows the changes of its credential, if it has any."""
+    try:
+        changes = has_credential(location.kind)
+    except InvalidOptions as exc:
+        raise Rejected(f"the settings of {location.name} make no sense: {exc}") from exc
+
+    def current() -> tuple[int, Callable[[], ObjectStore]]:
+        try:
+            with connection_given_back():
+                credential = credential_in_use(location, role)
+        except DatabaseError as exc:
+            raise StoreUnavailable("the database does not say which credential is in use") from exc
+        return credential.version if credential else 0, lambda: store_with(location, credential)
+
+    return RotatingStore(current, clock=clock) if changes else store_of(location)
 
 
 def location_report(
