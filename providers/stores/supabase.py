@@ -1,0 +1,346 @@
+"""Supabase Storage by its own interfaces: REST for small objects, TUS for what is larger than 6 MiB.
+
+What is special here (sources: https://github.com/supabase/storage, read at version of August 2026):
+- The service checks nothing that arrives: a flipped bit is stored. So every `put` is proved by us: the ETag that its
+  backend computed is compared with ours, or the object is read back (supabase_upload). What is proved wrong is
+  removed again: a replaced object is gone then, too.
+- Each upload carries {"sha256", "etags"} as user metadata, written in the same database transaction in which the
+  object becomes visible (src/storage/uploader.ts completeUpload).
+- Listing by list-v2: flat, in pages of at most 1000, with a cursor. What the key may not see is silently left out, so
+  an empty answer is followed by a question about the bucket.
+- Deleting what may not be deleted succeeds and does nothing; so an empty answer is followed by a look.
+- Of several creates at the same moment more than one "wins"; the last one stays. No lock can be made of that.
+- Names: letters, digits and _/!.*'() &$@=;:+,?- only (src/storage/limits.ts).
+- The hosted service has a CDN in front of downloads (plans Pro and up). An answer from it proves nothing about what
+  is stored, and is refused as a proof; the S3 endpoint (supabase_s3) has no cache.
+
+Limits: https://supabase.com/docs/guides/storage/uploads/file-limits
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from providers.stores.base import (
+    AccessDenied,
+    Buffer,
+    Capabilities,
+    Checksum,
+    ChecksumMismatch,
+    InvalidName,
+    LocationMissing,
+    ObjectCorrupt,
+    ObjectInfo,
+    ObjectNotFound,
+    ObjectStore,
+    PlaceFacts,
+    Proof,
+    StoredHash,
+    StoreError,
+    StoreUnavailable,
+    Wire,
+    check_name,
+)
+from providers.stores.options import InvalidOptions, LineOptions, option
+from providers.stores.supabase_api import (
+    RangePastEnd,
+    Service,
+    StoredObject,
+    answer_may_be_lost,
+    bare_etag,
+    is_cached,
+)
+from providers.stores.supabase_upload import CHUNK_BYTES, CONTENT_TYPE, Fingerprint, ResumableUploads
+from providers.stores.transfer import Body, Pace
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+
+CONNECTIONS = 16
+READ_BACK_BYTES = 8 * 1024 * 1024
+RECEIVE_BYTES = 256 * 1024
+LIST_PAGE = 1000
+_KEY = re.compile(r"[A-Za-z0-9_/!.*'() &$@=;:+,?-]*")
+_PLACEHOLDER = ".emptyFolderPlaceholder"  # what the console puts into an empty folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupabaseOptions(LineOptions):
+    """Which project, which bucket, and the key that may do everything there."""
+
+    url: str = option(
+        "Project address", text="https://<project>.storage.supabase.co is the quickest.", env="SUPABASE_URL"
+    )
+    service_key: str = option(
+        "Service key", secret=True, text="service_role or sb_secret_...", env="SUPABASE_SERVICE_ROLE_KEY"
+    )
+    bucket: str = option("Bucket", env="SUPABASE_BACKUP_BUCKET")
+    prefix: str = option("Folder in the bucket", default="", text="Names begin with it; empty for the whole bucket.")
+    region: str = option("Region", default="", text="Where the project is; only for the judgement of distances.")
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"https?://[^\s?#]+", self.url):
+            raise InvalidOptions("option url: write the project's address with https:// in front")
+        if not re.fullmatch(r"[\x21-\x7e]+", self.service_key):
+            raise InvalidOptions("option service_key: it has spaces or signs that no key has; copy it again")
+
+
+class SupabaseStore(ObjectStore):
+    """One folder of one bucket of one project."""
+
+    Options = SupabaseOptions
+    wire = Wire(
+        put=b"x-metadata:",
+        get=b"/object/authenticated/",
+        head=b"/object/info/",
+        list=b"/object/list-v2/",
+        delete=b"DELETE ",
+        endpoint="url",
+    )
+    regions = "supabase_storage"
+    capabilities = Capabilities(
+        connections=CONNECTIONS,
+        max_object_bytes=500 * 10**9,
+        single_put_bytes=CHUNK_BYTES,
+        checksum=Checksum.READ_BACK,
+        stored_hash=StoredHash.MD5,
+        proves_at_rest=True,
+        resumable=True,
+        unicode_names=False,
+    )
+
+    def __init__(self, options: SupabaseOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.options = options
+        self._clock = clock
+        self._prefix = f"{_checked(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
+        self._bucket = quote(options.bucket, safe="")
+        self._service = Service(options.url, options.service_key, options, clock)
+        self._uploads = ResumableUploads(self._service, options.bucket, clock)
+
+    def __getstate__(self) -> SupabaseOptions:
+        return self.options
+
+    def __setstate__(self, options: SupabaseOptions) -> None:
+        self.__init__(options)  # type: ignore[misc]
+
+    def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
+        key, view = self._key(name), memoryview(content).cast("B")
+        fingerprint = Fingerprint.of(view, sha256)
+        try:
+            if len(view) > CHUNK_BYTES:
+                self._uploads.send(key, view, fingerprint)
+            else:
+                self._put_at_once(key, view, fingerprint)
+        except StoreError as error:
+            settled = answer_may_be_lost(error) and self._is_there(name, fingerprint)
+            if settled or not error.retryable:  # nobody will go on with it
+                self._uploads.abandon(key, fingerprint)
+            if not settled:
+                raise
+        return self._proved(name, fingerprint)
+
+    def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        if length == 0:
+            self.head(name)
+            return b""
+        return self._read(name, offset, length)
+
+    def head(self, name: str) -> ObjectInfo:
+        return _info(name, self._stored(name))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        start, cursor = self._prefix + prefix, None
+        while True:
+            wanted = {"prefix": start, "limit": LIST_PAGE, "with_delimiter": False}
+            if cursor:
+                wanted["cursor"] = cursor
+            page = self._service.call(
+                f"listing {prefix}", "POST", f"/object/list-v2/{self._bucket}", json=wanted
+            ).json()
+            if not page["objects"] and cursor is None:
+                self._bucket_settings()  # an empty list is also the answer about a bucket that does not exist
+            for entry in page["objects"]:
+                if entry["name"].startswith(start) and not entry["name"].endswith(_PLACEHOLDER):
+                    modified = datetime.fromisoformat(entry["updated_at"])
+                    name = entry["name"].removeprefix(self._prefix)
+                    yield ObjectInfo(name, int((entry["metadata"] or {}).get("size", 0)), modified=modified)
+            cursor = page.get("nextCursor")
+            if not page.get("hasNext") or not cursor:
+                return
+
+    def delete(self, name: str) -> None:
+        what, wanted = f"deleting {name}", {"prefixes": [self._key(name)]}
+        if self._service.json(what, "DELETE", f"/object/{self._bucket}", json=wanted):
+            return
+        with contextlib.suppress(ObjectNotFound):
+            self._stored(name)
+            raise AccessDenied(f"{what}: the service deleted nothing, and it is still there")
+
+    def verify(self, name: str, *, sha256: str) -> ObjectInfo:
+        """Prove the content of `name`.
+
+        Without a download, if our upload recorded this SHA-256 with its ETags and the backend, asked for one byte,
+        names one of them and the same length. That proves that the backend has the object, and computed this MD5
+        when it stored it (a file backend computes it now); not that no disk has lost a bit since. The MD5 is bound
+        to the SHA-256 by our own word: who has the service key could forge both. Everything else is read back.
+        """
+        stored = self._stored(name)
+        if stored.recorded.get("sha256") == sha256 and self._backend_agrees(name, stored):
+            return _info(name, stored, sha256=sha256, proof=Proof.SERVER_MD5)
+        if self._read_back(name, stored.size_bytes) != sha256:
+            raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
+        return _info(name, stored, sha256=sha256, proof=Proof.READ_BACK)
+
+    def remove_unfinished(self, *, before: datetime) -> int:
+        """Remove what this process left. The service lists no unfinished uploads; the others expire there by themselves
+
+        (24 hours at the hosted service, 1 hour by default elsewhere).
+        """
+        return self._uploads.remove(before=before)
+
+    def facts(self) -> PlaceFacts:
+        bucket = self._bucket_settings()
+        return PlaceFacts(
+            public=bool(bucket.get("public")),
+            versioned=False,
+            locked=False,
+            region=self.options.region or None,
+            excess_rights=("everything in the whole project: its service key cannot be narrowed to a bucket",),
+        )
+
+    @classmethod
+    def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
+        bucket = options.get("bucket") or "<bucket>"
+        text = (
+            "Supabase cannot narrow a service key: it may read, write and delete everything in its project, databases\n"
+            "included, and passes by all row-level policies. Least rights here means least project:\n"
+            "1. Make a project that holds nothing but backups, with members that administer nothing else.\n"
+            f"2. In it, make the private bucket {bucket}, with no file size limit below 128 MB and any MIME type.\n"
+            "3. Make a secret key (sb_secret_...) for this location alone, so that it can be revoked alone.\n"
+        )
+        return {
+            "writer": text,
+            "pruner": "No key can only delete: the pruner's is a second secret key of the same project.\n",
+        }
+
+    def close(self) -> None:
+        self._service.close()
+
+    def _put_at_once(self, key: str, view: memoryview, fingerprint: Fingerprint) -> None:
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "x-upsert": "true",
+            "x-metadata": base64.b64encode(fingerprint.metadata().encode()).decode(),
+        }
+        body = Body(view, Pace(self._clock))
+        self._service.call(f"storing {key}", "POST", f"/object/{self._bucket}/{quote(key)}", headers=headers, data=body)
+
+    def _proved(self, name: str, fingerprint: Fingerprint) -> ObjectInfo:
+        """Return the info of what was just stored; remove it and raise ChecksumMismatch if it is not what was sent."""
+        try:
+            stored = self._stored(name)
+        except ObjectNotFound as error:
+            raise StoreUnavailable(f"{name} was accepted and is not there") from error
+        if stored.recorded.get("sha256") != fingerprint.sha256:
+            raise StoreUnavailable(f"{name} was replaced by somebody else before it was proved")
+        if stored.size_bytes == fingerprint.size_bytes and stored.etag in fingerprint.etags:
+            return _info(name, stored, proof=Proof.SERVER_MD5)
+        if self._read_back(name, stored.size_bytes) == fingerprint.sha256:
+            return _info(name, stored, proof=Proof.READ_BACK)
+        self.delete(name)
+        raise ChecksumMismatch(f"{name} was stored damaged, and was removed again")
+
+    def _is_there(self, name: str, fingerprint: Fingerprint) -> bool:
+        """Say whether an upload whose answer was lost was carried out nevertheless."""
+        try:
+            stored = self._stored(name)
+        except StoreError:
+            return False
+        return stored.recorded.get("sha256") == fingerprint.sha256 and stored.size_bytes == fingerprint.size_bytes
+
+    def _stored(self, name: str) -> StoredObject:
+        path, what = f"/object/info/authenticated/{self._bucket}/{quote(self._key(name))}", f"looking at {name}"
+        return StoredObject.of(self._service.json(what, "GET", path), what)
+
+    def _bucket_settings(self) -> dict[str, Any]:
+        what = f"looking at the bucket {self.options.bucket}"
+        try:
+            settings: dict[str, Any] = self._service.json(what, "GET", f"/bucket/{self._bucket}")
+        except ObjectNotFound as error:
+            raise LocationMissing(str(error)) from error
+        return settings
+
+    def _backend_agrees(self, name: str, stored: StoredObject) -> bool:
+        """Ask the backend itself, by reading one byte, for its ETag and length; False if that tells nothing."""
+        path = f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
+        if not stored.size_bytes:  # it has no first byte
+            return False
+        response = self._service.call(f"asking for {name}", "GET", path, headers={"Range": "bytes=0-0"})
+        size = response.headers.get("Content-Range", "").rpartition("/")[2]
+        same = bare_etag(response.headers.get("ETag", "")) in stored.recorded.get("etags", "").split(",")
+        return same and size == str(stored.size_bytes) and not is_cached(response.headers)
+
+    def _read_back(self, name: str, size_bytes: int) -> str:
+        """Return the SHA-256 of what is stored, read from the service and from no cache."""
+        digest, position = hashlib.sha256(), 0
+        while position < size_bytes:
+            piece = self._read(name, position, READ_BACK_BYTES, as_proof=True)
+            if not piece:
+                raise StoreUnavailable(f"{name} became shorter while it was read")
+            digest.update(piece)
+            position += len(piece)
+        return digest.hexdigest()
+
+    def _read(self, name: str, offset: int, length: int | None, *, as_proof: bool = False) -> bytes:
+        headers = {}
+        if offset or length is not None:
+            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        path = f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
+        try:
+            with self._service.answer(f"reading {name}", "GET", path, headers=headers) as response:
+                if as_proof and is_cached(response.headers):
+                    raise _cached(name)
+                content = self._received(response.raw)
+        except RangePastEnd:
+            return b""
+        announced = response.headers.get("Content-Length")
+        if announced is not None and int(announced) != len(content):
+            raise StoreUnavailable(f"{name} ended early: {len(content)} of {announced} bytes")
+        if headers and response.status_code != 206:  # something on the way ignores ranges and sent everything
+            content = content[offset:] if length is None else content[offset : offset + length]
+        return content
+
+    def _received(self, raw: Any) -> bytes:
+        """Read an answer's body to its end."""
+        pace, pieces, position = Pace(self._clock), [], 0
+        while piece := raw.read(RECEIVE_BYTES):
+            pieces.append(piece)
+            position += len(piece)
+            pace.check(position)
+        return b"".join(pieces)
+
+    def _key(self, name: str) -> str:
+        return self._prefix + _checked(name)
+
+
+def _checked(name: str) -> str:
+    if not _KEY.fullmatch(check_name(name, ascii_only=True)):
+        raise InvalidName(f"Supabase takes only letters, digits and _/!.*'() &$@=;:+,?- in names: {name[:80]!a}")
+    return name
+
+
+def _info(name: str, stored: StoredObject, *, sha256: str | None = None, proof: Proof | None = None) -> ObjectInfo:
+    return ObjectInfo(name, stored.size_bytes, sha256=sha256, modified=stored.modified, proof=proof)
+
+
+def _cached(name: str) -> StoreError:
+    error = StoreError(f"{name} came out of Supabase's CDN, which proves nothing about what is stored")
+    error.retryable = False
+    error.advice = "Use the S3 endpoint for this location (kind supabase-s3): it has no cache. Or verify again later."
+    return error
