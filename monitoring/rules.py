@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from monitoring.conditions import location_down, location_key
-from monitoring.wishes import Severity, Wish, wedding_link
+from monitoring.wishes import Severity, Wish, location_link, wedding_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,28 @@ def _location_recovered(it: Occurrence) -> Judgement:
     return Judgement(over=(location_key(it.subject_id),))
 
 
+def _objects_key(it: Occurrence) -> str:
+    return f"objects.changed:{it.payload.get('vault')}"
+
+
+def _objects_changed(it: Occurrence) -> Judgement:
+    count, named = it.payload.get("count", 0), ", ".join(it.payload.get("objects", []))
+    wish = Wish(
+        key=_objects_key(it),
+        severity=Severity.CRITICAL,
+        title=f"Somebody else removed files of a copy: {it.about}",
+        text="The provider reports deletions that this program did not make. The copy is being checked and repaired.",
+        what_to_do="Find out who holds this location's credential; enter a new one and delete the old at the provider.",
+        detail=f"{it.payload.get('name', '')}: {count} removed, for example {named}",
+        link=location_link(it.subject_id),
+    )
+    return Judgement((wish,))
+
+
+def _check_completed(it: Occurrence) -> Judgement:
+    return Judgement(over=(_objects_key(it),))
+
+
 def _webhook_key(it: Occurrence) -> str:
     return f"webhook.failing:{it.subject_id}"
 
@@ -215,6 +237,7 @@ _RULES: dict[str, Callable[[Occurrence], Judgement]] = {
     "snapshot.acknowledged": _snapshot_acknowledged,
     "location.down": _location_down,
     "location.recovered": _location_recovered,
+    "location.objects_changed": _objects_changed,
     "webhook.failing": _webhook_failing,
     "webhook.recovered": _webhook_recovered,
     "scheduler.silent": _silence(*SCHEDULER_SILENT),
@@ -226,6 +249,7 @@ _JOB_RULES: dict[tuple[str, str], Callable[[Occurrence], Judgement]] = {
     ("backup", "failed"): _backup_failed,
     ("backup", "degraded"): _backup_degraded,
     ("backup", "completed"): _backup_completed,
+    ("check", "completed"): _check_completed,
     ("recovery", "failed"): _recovery_failed,
     ("recovery", "degraded"): _recovery_failed,
     ("recovery", "completed"): _recovery_completed,

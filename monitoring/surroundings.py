@@ -31,10 +31,10 @@ def urgent_at_location(location_id: Any, now: datetime) -> bool:
 def occurrence_of(event: Event, now: datetime) -> Occurrence:
     """Return `event` as the rules take it."""
     about, urgent = "", False
-    if event.subject_type == "location":
-        urgent = urgent_at_location(event.subject_id, now)
-    elif event.payload.get("vault"):
+    if event.payload.get("vault"):
         about, urgent = _vault_in_words(event.payload["vault"], now)
+    elif event.subject_type == "location":
+        urgent = urgent_at_location(event.subject_id, now)
     elif event.subject_type == "job":
         about, urgent = _job_in_words(event.subject_id, now)
     return Occurrence(

@@ -201,6 +201,7 @@ class Notification(models.Model):
     object_name = models.CharField(max_length=1024, blank=True)
     received_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
+    judged_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-received_at"]

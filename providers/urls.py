@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from providers.views import guides, locations
+from providers.views import guides, locations, notifications
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
@@ -11,4 +11,8 @@ urlpatterns = [
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
     path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
     path("locations/<uuid:location_id>/switch/", locations.location_switch, name="location-switch"),
+    path(
+        "locations/<uuid:location_id>/notifications/", notifications.notifications_open, name="location-notifications"
+    ),
+    path("notifications/<uuid:location_id>/", notifications.notification_taken, name="notification"),
 ]

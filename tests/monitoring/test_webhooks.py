@@ -88,7 +88,7 @@ def test_an_event_arrives_signed_and_complete(receiver: Receiver, clock: ManualC
     event = happen(clock)
     read(clock=clock)
     assert deliveries_send(clock=clock) >= 1
-    headers, body = next(heard for heard in receiver.heard if b"location.down" in heard[1])
+    headers, body = next(heard for heard in receiver.heard if b'"type":"location.down"' in heard[1])
     message_id, at = check_signature(secret, headers, body, now=clock.utcnow())
     assert (message_id, at) == (str(Delivery.objects.get(tag="location.down").pk), clock.utcnow())
     message = json.loads(body)
