@@ -69,11 +69,10 @@ def _same_place(location: Location, credential: Credential, store: ObjectStore) 
 
 
 def _forget(name: str, *stores: ObjectStore) -> None:
-    """Remove the marker with whichever of the credentials may; a sweep of the probes takes what stays."""
+    """Remove the marker with each credential that may: they may lead to two places, and one may not delete."""
     for store in stores:
         with contextlib.suppress(StoreError):
             store.delete(name)
-            return
 
 
 def _our_copies(location: Location, store: ObjectStore) -> str:
@@ -82,7 +81,7 @@ def _our_copies(location: Location, store: ObjectStore) -> str:
     prefixes = [copy.vault.prefix for copy in copies[:COPIES_LOOKED_FOR]]
     if not prefixes:
         return "No copies are there yet that could be looked for."
-    if any(next(store.list(f"{prefix}/"), None) for prefix in prefixes):
+    if any(next(store.list(prefix), None) for prefix in prefixes):
         return "It finds our copies there."
     raise AnotherPlace("it leads to another place: none of our copies is there")
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from providers import registry
 from providers.models import Location
 from providers.services.locations import location_create
 from providers.stores.local import MARKER
+from providers.stores.memory import MemoryStore
+from tests.providers.django.cloud import Cloud
 from wedbackup.core.clock import ManualClock
 
 CANARY = "canary-7d1f-secret"
@@ -48,3 +51,30 @@ def broken(folder: Location) -> Iterator[Callable[[bool], None]]:
         source.rename(target)
 
     yield set_broken
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A provider in memory, as one more kind of location; its key "first" leads to a place."""
+    cloud = Cloud(keys={"first": MemoryStore()})
+    theirs = registry.Kind.store_class
+    kind = registry.Kind("cloud", "Cloud", "")
+    monkeypatch.setitem(registry.KINDS, kind.name, kind)
+    monkeypatch.setattr(
+        registry.Kind, "store_class", lambda it: cloud.store_class() if it.name == kind.name else theirs(it)
+    )
+    return cloud
+
+
+@pytest.fixture
+def in_cloud(db: None, key_file: Path, cloud: Cloud, clock: ManualClock) -> Location:
+    """A location at that provider, whose credential is the key "first"."""
+    return location_create(
+        name="Sky",
+        kind="cloud",
+        options={"bucket": "weddings", "key_id": "id-1"},
+        secrets={"key": "first"},
+        account="studio",
+        actor="alice",
+        clock=clock,
+    )
