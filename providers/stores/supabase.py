@@ -57,6 +57,7 @@ from providers.stores.supabase_api import (
     answer_may_be_lost,
     bare_etag,
     is_cached,
+    listed_objects,
 )
 from providers.stores.supabase_upload import CHUNK_BYTES, CONTENT_TYPE, Fingerprint, ResumableUploads
 from providers.stores.transfer import Body, Pace
@@ -113,6 +114,11 @@ class SupabaseStore(ObjectStore):
         proves_at_rest=True,
         resumable=True,
         unicode_names=False,
+        exceptions={
+            "signs that mean something in addresses are plain signs in names": (
+                "its names take no # % [ ] ^ ` { } ~; they are refused at once"
+            ),
+        },
     )
 
     def __init__(self, options: SupabaseOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -155,23 +161,20 @@ class SupabaseStore(ObjectStore):
         return _info(name, self._stored(name))
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        start, cursor = self._prefix + prefix, None
+        what, start, cursor = f"listing {prefix}", self._prefix + prefix, ""
         while True:
-            wanted = {"prefix": start, "limit": LIST_PAGE, "with_delimiter": False}
-            if cursor:
-                wanted["cursor"] = cursor
-            page = self._service.call(
-                f"listing {prefix}", "POST", f"/object/list-v2/{self._bucket}", json=wanted
-            ).json()
-            if not page["objects"] and cursor is None:
+            wanted = {"prefix": start, "limit": LIST_PAGE, "with_delimiter": False} | (
+                {"cursor": cursor} if cursor else {}
+            )
+            page = self._service.json(what, "POST", f"/object/list-v2/{self._bucket}", json=wanted)
+            entries = listed_objects(page, what)
+            if not entries and not cursor:
                 self._bucket_settings()  # an empty list is also the answer about a bucket that does not exist
-            for entry in page["objects"]:
-                if entry["name"].startswith(start) and not entry["name"].endswith(_PLACEHOLDER):
-                    modified = datetime.fromisoformat(entry["updated_at"])
-                    name = entry["name"].removeprefix(self._prefix)
-                    yield ObjectInfo(name, int((entry["metadata"] or {}).get("size", 0)), modified=modified)
-            cursor = page.get("nextCursor")
-            if not page.get("hasNext") or not cursor:
+            for key, size_bytes, modified in entries:
+                if key.startswith(start) and not key.endswith(_PLACEHOLDER):
+                    yield ObjectInfo(key.removeprefix(self._prefix), size_bytes, modified=modified)
+            cursor = page.get("nextCursor") or ""
+            if not cursor:
                 return
 
     def delete(self, name: str) -> None:
@@ -185,17 +188,19 @@ class SupabaseStore(ObjectStore):
     def verify(self, name: str, *, sha256: str) -> ObjectInfo:
         """Prove the content of `name`.
 
-        Without a download, if our upload recorded this SHA-256 with its ETags and the backend, asked for one byte,
-        names one of them and the same length. That proves that the backend has the object, and computed this MD5
+        Without a download, if our upload recorded a SHA-256 with its ETags and the backend, asked for one byte, names
+        one of them and the same length. That proves that the backend has the object, and computed this MD5
         when it stored it (a file backend computes it now); not that no disk has lost a bit since. The MD5 is bound
         to the SHA-256 by our own word: who has the service key could forge both. Everything else is read back.
         """
         stored = self._stored(name)
-        if stored.recorded.get("sha256") == sha256 and self._backend_agrees(name, stored):
-            return _info(name, stored, sha256=sha256, proof=Proof.SERVER_MD5)
-        if self._read_back(name, stored.size_bytes) != sha256:
+        if self._backend_agrees(name, stored):
+            found, proof = stored.recorded.get("sha256"), Proof.SERVER_MD5
+        else:
+            found, proof = self._read_back(name, stored.size_bytes), Proof.READ_BACK
+        if found != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
-        return _info(name, stored, sha256=sha256, proof=Proof.READ_BACK)
+        return _info(name, stored, sha256=sha256, proof=proof)
 
     def remove_unfinished(self, *, before: datetime) -> int:
         """Remove what this process left. The service lists no unfinished uploads; the others expire there by themselves

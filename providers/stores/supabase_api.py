@@ -146,7 +146,22 @@ class StoredObject:
             modified = datetime.fromisoformat(said["last_modified"])
             return cls(int(said["size"]), bare_etag(said["etag"] or ""), modified, recorded)
         except (KeyError, TypeError, ValueError) as exc:
-            raise StoreUnavailable(f"{what}: the service's answer makes no sense ({exc!r:.60})") from exc
+            raise _nonsense(what, exc) from exc
+
+
+def listed_objects(page: Any, what: str) -> list[tuple[str, int, datetime]]:
+    """Return name, length [bytes] and time of the objects in a page of a listing; StoreUnavailable if it is none."""
+    try:
+        return [
+            (
+                str(entry["name"]),
+                int((entry["metadata"] or {}).get("size", 0)),
+                datetime.fromisoformat(entry["updated_at"]),
+            )
+            for entry in page["objects"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise _nonsense(what, exc) from exc
 
 
 def bare_etag(etag: str) -> str:
@@ -224,6 +239,10 @@ def _own_error(status: int, code: str, message: str, text: str, retry_after: flo
     if status == 423 or code in _BUSY_CODES:
         return StoreUnavailable(text, retry_after=retry_after)
     return None
+
+
+def _nonsense(what: str, exc: Exception) -> StoreError:
+    return StoreUnavailable(f"{what}: the service's answer makes no sense ({exc!r:.60})")
 
 
 def _advised(error: StoreError, advice: str) -> StoreError:

@@ -24,6 +24,7 @@ from providers.stores.base import (
     NoAnswer,
     ObjectCorrupt,
     ObjectNotFound,
+    ObjectStore,
     Proof,
     Rejected,
     StoreError,
@@ -236,7 +237,7 @@ def test_a_broken_large_upload_goes_on_where_the_server_stopped_receiving(
     assert proxy.fault.hits == 1
     assert [*proxied.list()] == []
     assert proxied.put("large", LARGE).proof is Proof.SERVER_MD5
-    first, second, resumed, *rest = pieces_sent(proxy)
+    first, second, resumed, *_ = pieces_sent(proxy)
     assert (first, second) == (0, CHUNK_BYTES)
     assert CHUNK_BYTES < resumed <= CHUNK_BYTES + 1_000_000
     assert proxied.get("large") == LARGE
@@ -378,7 +379,7 @@ def test_an_answer_becomes_the_error_that_says_whether_to_try_again(
     assert len(proxy.requests) == 1  # nothing is tried again, no redirection followed
 
 
-CALLS: dict[str, Callable[[SupabaseStore], object]] = {
+CALLS: dict[str, Callable[[ObjectStore], object]] = {
     "put": lambda store: store.put("a/pack", PACK),
     "put in pieces": lambda store: store.put("a/large", LARGE),
     "get": lambda store: store.get("a/pack"),
@@ -391,12 +392,12 @@ CALLS: dict[str, Callable[[SupabaseStore], object]] = {
 
 
 @pytest.fixture(params=CALLS)
-def call(request: pytest.FixtureRequest) -> Callable[[SupabaseStore], object]:
+def call(request: pytest.FixtureRequest) -> Callable[[ObjectStore], object]:
     return CALLS[request.param]
 
 
 def test_a_key_of_another_project_is_access_denied_everywhere(
-    supabase: Supabase, open_supabase: Open, call: Callable[[SupabaseStore], object]
+    supabase: Supabase, open_supabase: Open, call: Callable[[ObjectStore], object]
 ) -> None:
     key = supabase.key(secret="another project's secret")
     with pytest.raises(AccessDenied, match="signature verification failed") as caught:
@@ -406,7 +407,7 @@ def test_a_key_of_another_project_is_access_denied_everywhere(
 
 
 def test_an_expired_key_is_named_everywhere(
-    supabase: Supabase, open_supabase: Open, call: Callable[[SupabaseStore], object]
+    supabase: Supabase, open_supabase: Open, call: Callable[[ObjectStore], object]
 ) -> None:
     with pytest.raises(CredentialExpired):
         call(open_supabase(service_key=supabase.key(days=-1)))
@@ -414,7 +415,7 @@ def test_an_expired_key_is_named_everywhere(
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "publishable"])
 def test_a_key_of_lesser_rights_is_refused_before_it_can_fail_silently(
-    supabase: Supabase, open_supabase: Open, proxy: FaultProxy, role: str, call: Callable[[SupabaseStore], object]
+    supabase: Supabase, open_supabase: Open, proxy: FaultProxy, role: str, call: Callable[[ObjectStore], object]
 ) -> None:
     key = "sb_publishable_x" if role == "publishable" else supabase.key(role)
     with pytest.raises(AccessDenied, match=f"the project's {role} key"):
@@ -423,7 +424,7 @@ def test_a_key_of_lesser_rights_is_refused_before_it_can_fail_silently(
 
 
 def test_a_missing_bucket_is_a_missing_location_everywhere(
-    open_supabase: Open, call: Callable[[SupabaseStore], object]
+    open_supabase: Open, call: Callable[[ObjectStore], object]
 ) -> None:
     with pytest.raises(LocationMissing):
         call(open_supabase(bucket="nobody-made-this"))
@@ -474,7 +475,7 @@ def test_options_that_cannot_work_are_refused(open_supabase: Open, changes: dict
 
 
 def test_a_server_that_never_answers_is_asked_once(
-    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[SupabaseStore], object]
+    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[ObjectStore], object]
 ) -> None:
     proxy.fault = Fault(black_hole=True, times=99)
     with pytest.raises(NoAnswer):
@@ -483,7 +484,7 @@ def test_a_server_that_never_answers_is_asked_once(
 
 
 def test_a_refused_connection_is_unavailable_everywhere(
-    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[SupabaseStore], object]
+    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[ObjectStore], object]
 ) -> None:
     proxy.down()
     with pytest.raises(StoreUnavailable, match="refused"):
@@ -493,7 +494,7 @@ def test_a_refused_connection_is_unavailable_everywhere(
 
 
 def test_a_server_that_is_down_for_maintenance_is_asked_twice(
-    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[SupabaseStore], object]
+    proxied: SupabaseStore, proxy: FaultProxy, call: Callable[[ObjectStore], object]
 ) -> None:
     proxy.fault = Fault(reply=Reply("503 Service Unavailable"), times=99)
     with pytest.raises(StoreUnavailable):
