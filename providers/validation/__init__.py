@@ -5,19 +5,22 @@ against a new location before it may hold copies. Everything happens below one p
 and is removed again.
 """
 
-from providers.validation.promise import Finding, Promise, PromiseBroken, State
+from providers.validation.promise import Exempt, Finding, Promise, PromiseBroken, State, Warned
 from providers.validation.room import PREFIX, Room
-from providers.validation.suite import CLEAN_UP, PROMISES, judge, validate_store
+from providers.validation.suite import CLEAN_UP, GROUPS, PROMISES, judge, validate_store
 
 __all__ = [
     "CLEAN_UP",
+    "GROUPS",
     "PREFIX",
     "PROMISES",
+    "Exempt",
     "Finding",
     "Promise",
     "PromiseBroken",
     "Room",
     "State",
+    "Warned",
     "judge",
     "validate_store",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.stores.base import ObjectStore, Wire
+from providers.stores.options import secret_names
 from providers.validation.certificates import Authority
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault
@@ -30,17 +31,20 @@ class Bench:
 
     def __init__(self, store: ObjectStore, wire: Wire) -> None:
         self.wire = wire
-        self._open = type(store)
+        self.store = store
         self.options: Any = store.options  # type: ignore[attr-defined]  # networked stores have them
 
     @contextlib.contextmanager
     def opened(self, **changes: Any) -> Iterator[ObjectStore]:
         """Yield the store with some of its options changed."""
-        store = self._open(dataclasses.replace(self.options, **changes))  # type: ignore[call-arg]
-        try:
+        with reopened(self.store, **changes) as store:
             yield store
-        finally:
-            store.close()
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secret options that are set, by name."""
+        found = {name: getattr(self.options, name) for name in sorted(secret_names(type(self.options)))}
+        return {name: value for name, value in found.items() if value}
 
     @contextlib.contextmanager
     def faulty(self, fault: Fault, **changes: Any) -> Iterator[tuple[ObjectStore, FaultProxy]]:
@@ -53,6 +57,17 @@ class Bench:
                 proxy.fault = fault
                 with self.opened(proxy_url=proxy.url, ca_file=trust, **limits) as store:
                     yield store, proxy
+
+
+@contextlib.contextmanager
+def reopened(store: ObjectStore, **changes: Any) -> Iterator[ObjectStore]:
+    """Yield the bare `store` opened once more, with some of its options changed."""
+    options: Any = store.options  # type: ignore[attr-defined]  # who calls this knows that there are some
+    other = type(store)(dataclasses.replace(options, **changes))  # type: ignore[call-arg]
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 def bench_of(store: ObjectStore) -> Bench | None:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from providers.validation.faults import Fault, Reply
+from providers.validation.faults import Fault, Reply, content_length
 
 if TYPE_CHECKING:
     from providers.validation.faultproxy import FaultProxy
@@ -165,6 +165,7 @@ class Connection:
         head, body = self.sent.split(chunk)
         fault, position = self.fault, self.sent.position
         self.sent.position += len(body)
+        self.proxy.count(sent=len(body))
         if fault:
             body = _flipped(body, position, fault.flip_sent)
             if fault.reset_after_sent is not None and self.sent.position >= fault.reset_after_sent:
@@ -180,6 +181,7 @@ class Connection:
             self.proxy.note_answer(head.split(HEAD_END, 1)[0])
         fault, position = self.fault, self.received.position
         self.received.position += len(body)
+        self.proxy.count(received=len(body))
         if fault:
             if fault.lose_answer and self.received.head is None:
                 raise Reset
@@ -206,14 +208,27 @@ class Connection:
     def _answer(self, reply: Reply, chunk: bytes) -> None:
         assert self.client
         if b"expect: 100-continue" not in chunk.lower():  # else the client waits for us before it sends more
-            self.client.settimeout(0.2)
-            with contextlib.suppress(TimeoutError):
-                while self.client.recv(CHUNK_BYTES):
-                    pass
-            self.client.settimeout(IDLE_SECONDS)
+            self._swallow(chunk)
         headers = {**reply.headers, "Content-Length": str(len(reply.body)), "Connection": "close"}
         lines = [f"HTTP/1.1 {reply.status}", *(f"{name}: {value}" for name, value in headers.items())]
         self.client.sendall("\r\n".join(lines).encode("latin-1") + HEAD_END + reply.body)
+
+    def _swallow(self, chunk: bytes) -> None:
+        """Take the rest of a request that begins with `chunk`: a client may not hear an answer before it has sent all.
+
+        A body of unknown length counts as ended after 0.2 s of silence.
+        """
+        assert self.client
+        head, found, body = chunk.partition(HEAD_END)
+        length, position = content_length(head), len(body)
+        self.client.settimeout(0.2 if length is None or not found else 5)
+        with contextlib.suppress(TimeoutError):
+            while not found or length is None or position < length:
+                more = self.client.recv(CHUNK_BYTES)
+                if not more:
+                    break
+                position += len(more)
+        self.client.settimeout(IDLE_SECONDS)
 
 
 def _received(side: socket.socket) -> bytes | None:

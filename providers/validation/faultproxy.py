@@ -39,6 +39,7 @@ class FaultProxy:
 
     requests: the first line of every request seen, in order of arrival.
     heads:    the whole head of every request seen; answers: of every answer.
+    sent_bytes, received_bytes: the bodies of requests and of answers that came by, all together [bytes].
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FaultProxy:
         self.fault: Fault | None = None
         self.heads: list[bytes] = []
         self.answers: list[bytes] = []
+        self.sent_bytes = self.received_bytes = 0
         self.onward = ssl.create_default_context()
         if trusted:
             self.onward.load_verify_locations(Path(trusted))
@@ -97,10 +99,16 @@ class FaultProxy:
         with self._lock:
             self.heads.append(head)
             fault = self.fault
-            if fault is None or fault.hits >= fault.times or fault.match not in head:
+            if fault is None or not fault.aims_at(head):
                 return None
             fault.hits += 1
             return fault
+
+    def count(self, *, sent: int = 0, received: int = 0) -> None:
+        """Count bytes of bodies that came by."""
+        with self._lock:
+            self.sent_bytes += sent
+            self.received_bytes += received
 
     def note_answer(self, head: bytes) -> None:
         """Note the head of an answer that passed."""

@@ -20,6 +20,7 @@ class Fault:
     """What goes wrong, with which requests, how often.
 
     match:                    bytes that the request's head must contain.
+    larger_than:              only requests with a body longer than this [bytes], or of unknown length.
     times:                    how many requests are hit.
     black_hole:               swallow everything, never answer.
     reply:                    answer this instead of forwarding.
@@ -33,6 +34,7 @@ class Fault:
     """
 
     match: bytes = b""
+    larger_than: int = -1
     times: int = 1
     black_hole: bool = False
     reply: Reply | None = None
@@ -44,3 +46,21 @@ class Fault:
     flip_received: int | None = None
     stall_received_seconds: float = 0
     hits: int = 0
+
+    def aims_at(self, head: bytes) -> bool:
+        """Say whether a request with this head is one to be hit."""
+        if self.hits >= self.times or self.match not in head:
+            return False
+        length = content_length(head)
+        return self.larger_than < 0 or length is None or length > self.larger_than
+
+
+def content_length(head: bytes) -> int | None:
+    """Return how long the body is that a head announces [bytes]; None if it does not say (chunks)."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length" and value.strip().isdigit():
+            return int(value)
+        if name.lower() == b"transfer-encoding":
+            return None
+    return 0

@@ -17,6 +17,14 @@ class PromiseBroken(AssertionError):
     """The store does not do what it promises; the message says what it did instead."""
 
 
+class Warned(Exception):
+    """The promise is kept, but a person should know something; the message says what, and what to do."""
+
+
+class Exempt(Exception):
+    """The promise need not be kept here, as turned out on the way; the message says why."""
+
+
 def _always(capabilities: Capabilities) -> str:
     del capabilities
     return ""
@@ -26,23 +34,33 @@ def _always(capabilities: Capabilities) -> str:
 class Promise:
     """One promise and the check that raises PromiseBroken or a StoreError when it is not kept.
 
-    unless: returns why a store with these capabilities need not keep it, in words for a person; "" if it must.
-    faulty: needs a line to the provider that can be broken (`Room.bench`).
-    large:  moves more than a few MiB.
+    The check may also raise Warned or Exempt.
+
+    unless:  returns why a store with these capabilities need not keep it, in words for a person; "" if it must.
+    faulty:  needs a line to the provider that can be broken (`Room.bench`).
+    reopens: opens the same place again with other options (`Room.reopened`).
+    large:   moves more than a few MiB.
+    long:    stores thousands of objects, or more than 64 MiB: always large, and not in the tests of every day.
     """
 
     name: str
     check: Callable[[Room], None]
     unless: Callable[[Capabilities], str] = _always
     faulty: bool = False
+    reopens: bool = False
     large: bool = False
+    long: bool = False
 
     def exemption(self, room: Room) -> str:
         """Return why it need not be kept in `room`; "" if it must."""
         capabilities = room.store.capabilities
         if reason := capabilities.exceptions.get(self.name) or self.unless(capabilities):
             return reason
-        return "there is no network between us and it" if self.faulty and room.bench is None else ""
+        if self.faulty and room.bench is None:
+            return "there is no network between us and it"
+        if self.reopens and not room.can_reopen:
+            return "it is opened without options, so there is no second way to open it"
+        return ""
 
 
 class State(enum.StrEnum):

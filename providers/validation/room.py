@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from providers.stores.base import ObjectInfo, ObjectStore
-from providers.validation.bench import Bench
+from providers.validation.bench import Bench, bench_of, reopened
+from providers.validation.promise import Exempt
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 PREFIX = "wedbackup-validation"
 
@@ -19,12 +26,40 @@ class Room:
     The folders are the same each time, because a folder store keeps those that became empty; what tells validations
     at the same time apart is the mark at the end of each name.
 
-    bench: opens the same place over a line that breaks on order; None where there is no network to break.
+    bare:  the provider's own store inside `store`, when wrappers are around it.
     """
 
     store: ObjectStore
-    bench: Bench | None = None
+    bare: ObjectStore | None = None
+    clock: Clock = SYSTEM_CLOCK
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def bench(self) -> Bench | None:
+        """What opens the same place over a line that breaks on order; None where there is no network to break."""
+        return bench_of(self.bare or self.store)
+
+    @property
+    def can_reopen(self) -> bool:
+        """Whether the same place can be opened again with other options."""
+        return dataclasses.is_dataclass(getattr(self.bare or self.store, "options", None))
+
+    @contextlib.contextmanager
+    def reopened(self, **changes: Any) -> Iterator[ObjectStore]:
+        """Yield the bare store, opened once more with some of its options changed."""
+        with reopened(self.bare or self.store, **changes) as store:
+            yield store
+
+    @contextlib.contextmanager
+    def inside(self, folder: str, **changes: Any) -> Iterator[ObjectStore]:
+        """Yield the bare store opened on a folder of this room; names in it should end with the mark."""
+        options: Any = getattr(self.bare or self.store, "options", None)
+        if not hasattr(options, "prefix"):
+            raise Exempt("it is always opened as a whole, never on a folder in it")
+        above = options.prefix.strip("/")
+        prefix = f"{above}/{self.prefix(folder)}" if above else self.prefix(folder)
+        with self.reopened(prefix=prefix, **changes) as store:
+            yield store
 
     def name(self, rest: str) -> str:
         """Return the object name `rest` in this room."""
@@ -46,8 +81,21 @@ class Room:
 
     def clean(self) -> None:
         """Remove all objects of this room."""
-        for info in self.list():
-            self.store.delete(info.name)
+        self.delete_all(info.name for info in self.list())
+
+    def put_all(self, rests: Iterable[str], content: bytes) -> Sequence[str]:
+        """Store `content` under each name, as many at once as the store allows; return the full names."""
+        with self.threads() as pool:
+            return list(pool.map(lambda rest: self.put(rest, content), rests))
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Delete objects, as many at once as the store allows."""
+        with self.threads() as pool:
+            list(pool.map(self.store.delete, names))
+
+    def threads(self) -> ThreadPoolExecutor:
+        """Return a pool of as many threads as the store takes calls at once, 16 at most."""
+        return ThreadPoolExecutor(min(16, self.store.capabilities.connections))
 
 
 def sha256_of(content: bytes) -> str:

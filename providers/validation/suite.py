@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from providers.stores.base import ObjectNotFound, ObjectStore, StoreError
-from providers.validation import basics
-from providers.validation.bench import bench_of
-from providers.validation.promise import Finding, Promise, PromiseBroken, State, require
+from providers.validation import (
+    basics,
+    integrity,
+    limits,
+    listing,
+    names,
+    place,
+    refusals,
+    rights,
+    silence,
+    together,
+    transfers,
+)
+from providers.validation.promise import Exempt, Finding, Promise, PromiseBroken, State, Warned, require
 from providers.validation.room import PREFIX, Room
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 CLEAN_UP = "everything is removed again"
-PROMISES = basics.PROMISES
+GROUPS: dict[str, tuple[Promise, ...]] = {
+    "On a quiet day": basics.PROMISES,
+    "Names": names.PROMISES,
+    "Listings": listing.PROMISES,
+    "Bytes": integrity.PROMISES,
+    "At the same time": together.PROMISES,
+    "Edges": limits.PROMISES,
+    "The place": place.PROMISES,
+    "Rights": rights.PROMISES,
+    "Answers": refusals.PROMISES,
+    "Broken transfers": transfers.PROMISES,
+    "Nobody there": silence.PROMISES,
+}
+PROMISES: tuple[Promise, ...] = tuple(promise for group in GROUPS.values() for promise in group)
 
 
 def validate_store(
-    store: ObjectStore, *, bare: ObjectStore | None = None, large: bool = False, clock: Clock = SYSTEM_CLOCK
+    store: ObjectStore,
+    *,
+    bare: ObjectStore | None = None,
+    large: bool = False,
+    promises: Sequence[Promise] = PROMISES,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Finding]:
-    """Check all promises against `store`, one by one, then clean up.
+    """Check `promises` against `store`, one by one, then clean up.
 
     bare:  the provider's own store inside `store`, when wrappers are around it; faults are tried with it.
     large: also those that move more than a few MiB.
 
-    The last finding tells about the clean-up. Never raises a StoreError.
+    The last finding tells about the clean-up. Never raises a StoreError. Whoever stops listening half-way and closes
+    the iterator has it cleaned up as well.
     """
-    room = Room(store, bench_of(bare or store))
-    for promise in PROMISES:
-        if large or not promise.large:
-            yield judge(promise, room, clock)
+    room = Room(store, bare, clock)
+    try:
+        for promise in promises:
+            if large or not promise.large:
+                yield judge(promise, room, clock)
+    except GeneratorExit:
+        with contextlib.suppress(StoreError):
+            room.clean()
+        raise
     yield judge(Promise(CLEAN_UP, _check_clean_up), room, clock)
 
 
@@ -43,6 +78,10 @@ def judge(promise: Promise, room: Room, clock: Clock) -> Finding:
         promise.check(room)
     except PromiseBroken as exc:
         state, detail = State.BROKEN, str(exc)
+    except Warned as exc:
+        state, detail = State.WARNED, str(exc)
+    except Exempt as exc:
+        state, detail = State.EXEMPT, str(exc)
     except StoreError as exc:
         state, detail = State.BROKEN, f"{exc} {exc.advice}"
     return Finding(promise.name, state, detail, clock.monotonic() - began)
