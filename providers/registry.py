@@ -36,6 +36,8 @@ KINDS = {
         Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore"),
         Kind("carbonite", "Folder protected by Carbonite", "providers.stores.carbonite.CarboniteStore"),
         Kind("s3", "Amazon S3 or compatible", "providers.stores.s3.S3Store"),
+        Kind("gcs", "Google Cloud Storage", "providers.stores.gcs.GCSStore"),
+        Kind("supabase", "Supabase Storage", "providers.stores.supabase.SupabaseStore"),
     )
 }
 
