@@ -17,6 +17,7 @@ _EXCESS = {
     "storage.objects.setIamPolicy": "make single objects public",
     "storage.objects.overrideUnlockedRetention": "shorten the protection of objects",
 }
+_OLD_VERSIONS = {"numNewerVersions", "daysSinceNoncurrentTime", "noncurrentTimeBefore"}
 _READ = ("storage.buckets.get", "storage.objects.get", "storage.objects.list")
 _WRITE = ("storage.objects.create",)
 _REPLACE = ("storage.objects.delete",)  # replacing an object needs it as well
@@ -39,6 +40,7 @@ def facts_of(client: Any, name: str) -> PlaceFacts:
         lifecycle=_lifecycle_in_words(bucket),
         region=str(bucket.location).lower(),
         excess_rights=excess,
+        dangers=tuple(_rule_in_words(rule) for rule in map(dict, bucket.lifecycle_rules) if _deletes_current(rule)),
     )
 
 
@@ -113,6 +115,13 @@ def _rule_in_words(rule: Mapping[str, Any]) -> str:
     }.get(str(action.get("type")), str(action.get("type")))
     conditions = ", ".join(f"{name} {value}" for name, value in sorted(rule.get("condition", {}).items()))
     return f"{what} when: {conditions or 'always'}"
+
+
+def _deletes_current(rule: Mapping[str, Any]) -> bool:
+    """Say whether `rule` deletes objects that are still current, not only old versions of them."""
+    condition = rule.get("condition", {})
+    only_old = condition.get("isLive") is False or _OLD_VERSIONS & set(condition)
+    return rule.get("action", {}).get("type") == "Delete" and not only_old
 
 
 def _days(seconds: int | None) -> str:
