@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from providers.stores.base import Buffer, ObjectInfo, ObjectStore
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore, PlaceFacts
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ class Operation(enum.StrEnum):
     DELETE = "delete"
     VERIFY = "verify"
     REMOVE_UNFINISHED = "remove_unfinished"
+    CHANGE_CLASS = "change_class"
+    THAW = "thaw"
+    PROTECT = "protect"
+    FACTS = "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,18 @@ class Wrapper(ObjectStore):
     def remove_unfinished(self, *, before: datetime) -> int:
         call = Call(Operation.REMOVE_UNFINISHED, "")
         return self._around(call, lambda: self.inner.remove_unfinished(before=before))
+
+    def change_class(self, name: str, storage_class: str) -> None:
+        self._around(Call(Operation.CHANGE_CLASS, name), lambda: self.inner.change_class(name, storage_class))
+
+    def thaw(self, name: str, *, days: int = 7) -> bool:
+        return self._around(Call(Operation.THAW, name), lambda: self.inner.thaw(name, days=days))
+
+    def protect(self, name: str, *, until: datetime) -> None:
+        self._around(Call(Operation.PROTECT, name), lambda: self.inner.protect(name, until=until))
+
+    def facts(self) -> PlaceFacts:
+        return self._around(Call(Operation.FACTS, ""), self.inner.facts)
 
     def close(self) -> None:
         self.inner.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from providers.stores.base import LOCATION_TROUBLE, BreakerOpen, InvalidName, ObjectStore, StoreError
+from providers.stores.base import LOCATION_TROUBLE, UNTRIED, BreakerOpen, InvalidName, ObjectStore, StoreError
 from providers.wrappers.base import Call, Wrapper
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -111,15 +111,32 @@ class Breaker:
         """Take note of how a call ended; `probe` is what `enter` gave it, `error` None means success."""
         if isinstance(error, LOCATION_TROUBLE):
             self._failed(probe)
-        elif error is None or (isinstance(error, StoreError) and not isinstance(error, InvalidName | BreakerOpen)):
+        elif error is None or (isinstance(error, StoreError) and not isinstance(error, (InvalidName, *UNTRIED))):
             self._succeeded(probe)  # an answer, if not the one hoped for: the location is there
         elif probe:
             self._give_back(probe)
 
     def report(self, error: BaseException | None) -> None:
-        """Take note of an outcome that somebody else's call had, maybe the probe's in another process."""
+        """Take note of an outcome that somebody else's call had, maybe the probe's in another process.
+
+        What was refused without asking the location says nothing, and is not the probe's.
+        """
+        if isinstance(error, UNTRIED):
+            return
         reading = self._state.load()
         self.leave(reading if reading.phase is Phase.HALF_OPEN else None, error)
+
+    def reset(self) -> bool:
+        """Close it because a person says that the location is well again; return whether that was a change.
+
+        A probe under way finds its reading gone, and its outcome is old news.
+        """
+        while True:
+            reading = self._state.load()
+            if reading.phase is Phase.CLOSED and not reading.failures:
+                return False
+            if self._state.compare_and_set(reading, BreakerReading(since=self._clock.utcnow())):
+                return True
 
     def _age_seconds(self, reading: BreakerReading) -> float:
         if reading.since is None:

@@ -25,6 +25,7 @@ class Measurement:
     received_bytes: what came down with it [bytes].
     seconds:        how long it took [s].
     error:          class name of the error it ended with; None for success.
+    message:        its text.
     """
 
     operation: Operation
@@ -33,6 +34,7 @@ class Measurement:
     received_bytes: int
     seconds: float
     error: str | None
+    message: str = ""
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Totals:
 class MeteredStore(Wrapper):
     """Adds every call up and reports it to `on_call`, if given, in the thread that made it.
 
-    In another process it begins at zero there; `on_call` travels only if it is a module's function.
+    In another process it begins at zero there; `on_call` travels only if it can be pickled.
     """
 
     def __init__(
@@ -86,14 +88,15 @@ class MeteredStore(Wrapper):
         try:
             result = run()
         except BaseException as exc:
-            self._note(call, began, 0, type(exc).__name__)
+            self._note(call, began, 0, exc)
             raise
         self._note(call, began, len(result) if isinstance(result, bytes) else 0, None)
         return result
 
-    def _note(self, call: Call, began: float, received_bytes: int, error: str | None) -> None:
+    def _note(self, call: Call, began: float, received_bytes: int, exc: BaseException | None) -> None:
         seconds = self._clock.monotonic() - began
-        measurement = Measurement(call.operation, call.name, call.sent_bytes, received_bytes, seconds, error)
+        error, message = (None, "") if exc is None else (type(exc).__name__, str(exc))
+        measurement = Measurement(call.operation, call.name, call.sent_bytes, received_bytes, seconds, error, message)
         with self._lock:
             self._totals.add(measurement)
         if self._on_call:

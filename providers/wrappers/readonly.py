@@ -10,7 +10,13 @@ from providers.wrappers.base import Call, Operation, Wrapper
 
 T = TypeVar("T")
 
-_CHANGING = {Operation.PUT, Operation.DELETE, Operation.REMOVE_UNFINISHED}
+_CHANGING = {
+    Operation.PUT,
+    Operation.DELETE,
+    Operation.REMOVE_UNFINISHED,
+    Operation.CHANGE_CLASS,
+    Operation.PROTECT,
+}
 
 
 class ReadOnlyStore(Wrapper):

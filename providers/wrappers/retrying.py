@@ -1,7 +1,7 @@
 """The one layer that tries again: SDK retries are off and Celery does not repeat the same fault.
 
-Full jitter spreads many workers' second attempts; a budget stops them from doubling the load of a provider that
-is down; a deadline keeps a caller from waiting longer than a failover would take.
+Full jitter spreads many workers' second attempts; a budget, which all runs on this machine share, stops them from
+doubling the load of a provider that is down; a deadline keeps a caller from waiting longer than a failover would take.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from providers.stores.base import NoAnswer, ObjectStore, StoreError
 from providers.wrappers.base import Call, Wrapper
+from providers.wrappers.valve import Valve
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.logs import integration_event
 
 T = TypeVar("T")
 
-BUDGET_START = 10.0
-BUDGET_PER_SUCCESS = 0.1
 _SYSTEM_RANDOM = random.SystemRandom()
 
 
@@ -50,17 +50,24 @@ class RetryingStore(Wrapper):
         inner: ObjectStore,
         policy: RetryPolicy | None = None,
         *,
+        valve: Valve | None = None,
+        label: str = "the location",
         clock: Clock = SYSTEM_CLOCK,
         rng: random.Random | None = None,
     ) -> None:
-        """rng: source of the jitter; None takes the system's, which differs between worker processes."""
+        """
+        valve: holds the budget; None makes one for this store alone.
+        label: the location's name for people.
+        rng:   source of the jitter; None takes the system's, which differs between worker processes.
+        """
         super().__init__(inner)
         self.policy = policy or RetryPolicy()
+        self._valve = valve or Valve()
+        self._label = label
         self._clock = clock
         self._rng = rng
-        self._budget = BUDGET_START
 
-    def _around(self, call: Call, run: Callable[[], T]) -> T:  # noqa: ARG002 - all calls are equal here
+    def _around(self, call: Call, run: Callable[[], T]) -> T:
         began, attempt = self._clock.monotonic(), 1
         while True:
             try:
@@ -69,10 +76,11 @@ class RetryingStore(Wrapper):
                 pause = self._pause_after(error, attempt, self._clock.monotonic() - began)
                 if pause is None:
                     raise
+                self._tell(call, error, attempt, pause)
                 self._clock.sleep(pause)
                 attempt += 1
             else:
-                self._earn()
+                self._valve.earn_retry()
                 return result
 
     def _pause_after(self, error: StoreError, attempt: int, elapsed_seconds: float) -> float | None:
@@ -84,17 +92,17 @@ class RetryingStore(Wrapper):
         pause = (self._rng or _SYSTEM_RANDOM).uniform(0, limit)
         if error.retry_after is not None:  # the provider knows better; jitter on top keeps the callers apart
             pause += error.retry_after
-        if elapsed_seconds + pause > policy.deadline_seconds or not self._spend():
+        if elapsed_seconds + pause > policy.deadline_seconds or not self._valve.spend_retry():
             return None
         return pause
 
-    def _spend(self) -> bool:
-        with self._lock:
-            if self._budget < 1:
-                return False
-            self._budget -= 1
-            return True
-
-    def _earn(self) -> None:
-        with self._lock:
-            self._budget = min(BUDGET_START, self._budget + BUDGET_PER_SUCCESS)
+    def _tell(self, call: Call, error: StoreError, attempt: int, pause: float) -> None:
+        integration_event(
+            "retry",
+            location=self._label,
+            operation=call.operation,
+            object=call.name,
+            error=type(error).__name__,
+            attempt=attempt,
+            pause_seconds=round(pause, 2),
+        )

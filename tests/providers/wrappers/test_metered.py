@@ -38,7 +38,7 @@ def test_calls_bytes_seconds_and_errors_add_up() -> None:
     assert totals.calls == {Operation.PUT: 2, Operation.GET: 1, Operation.HEAD: 1}
     assert totals.errors == {"LocationFull": 1, "ObjectNotFound": 1}
     assert (totals.sent_bytes, totals.received_bytes, totals.seconds) == (100, 30, 3)
-    assert heard[1] == Measurement(Operation.PUT, "b", 50, 0, 0, "LocationFull")
+    assert heard[1] == Measurement(Operation.PUT, "b", 50, 0, 0, "LocationFull", "injected fault: full at put b")
     assert heard[2] == Measurement(Operation.GET, "a", 0, 30, 3, None)
 
 

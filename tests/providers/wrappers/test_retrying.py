@@ -10,7 +10,8 @@ from providers.stores.base import AccessDenied, LocationFull, NoAnswer, ObjectNo
 from providers.stores.memory import MemoryStore
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
-from providers.wrappers.retrying import BUDGET_START, RetryingStore, RetryPolicy
+from providers.wrappers.retrying import RetryingStore, RetryPolicy
+from providers.wrappers.valve import RETRY_BUDGET, Valve
 from tests.providers.store_contract import StoreContract
 from wedbackup.core.clock import ManualClock
 
@@ -117,9 +118,20 @@ def test_a_provider_that_is_down_is_not_asked_twice_for_ever() -> None:
     for _ in range(100):
         with pytest.raises(StoreUnavailable):
             store.get("a")
-    assert faulty.hits == 100 + BUDGET_START
+    assert faulty.hits == 100 + RETRY_BUDGET
     faulty.plan.clear()
     for _ in range(20):
         store.get("a")
     faulty.plan.append(StoreFault(Effect.CUT))
     assert store.get("a") == STORED  # successes earn retries again
+
+
+def test_many_runs_together_share_one_budget() -> None:
+    valve, clock = Valve(), ManualClock()
+    plans = [FaultyStore(MemoryStore(clock=clock), [StoreFault(Effect.CUT, times=None)], clock=clock) for _ in range(5)]
+    stores = [RetryingStore(faulty, valve=valve, clock=clock) for faulty in plans]
+    for _ in range(10):
+        for store in stores:
+            with pytest.raises(StoreUnavailable):
+                store.get("a")
+    assert sum(faulty.hits for faulty in plans) == 50 + RETRY_BUDGET

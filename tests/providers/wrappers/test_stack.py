@@ -14,9 +14,10 @@ from providers.wrappers.base import Operation
 from providers.wrappers.breaker import BreakerPolicy, MemoryBreakerState
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from providers.wrappers.metered import Measurement, MeteredStore
+from providers.wrappers.noted import CallNotes
 from providers.wrappers.retrying import RetryPolicy
 from providers.wrappers.stack import wrap_store
-from providers.wrappers.throttled import RateLimits
+from providers.wrappers.valve import Rules, Valve
 from tests.providers.store_contract import StoreContract
 from wedbackup.core.clock import ManualClock
 
@@ -30,8 +31,10 @@ class TestTheStackThatWorkersGet(StoreContract):
     def store(self, tmp_path: Path) -> object:
         LocalStore.create(str(tmp_path / "location"))
         store = LocalStore(LocalOptions(str(tmp_path / "location")))
-        limits = RateLimits(bytes_per_second=10**12)
-        return wrap_store(store, retry=RetryPolicy(), limits=limits, on_call=note_nothing)
+        valve = Valve(str(tmp_path / "valve"))
+        valve.set_rules(Rules(bytes_per_second=10**12, room_bytes=10**12), now=0.0)
+        notes = CallNotes("Attic", "backup", valve)
+        return wrap_store(store, retry=RetryPolicy(), valve=valve, on_call=notes)
 
 
 class TestTheWholeStack(StoreContract):
@@ -63,7 +66,9 @@ def test_the_meter_sees_each_attempt_and_the_breaker_only_the_outcome() -> None:
 def test_waiting_for_the_rate_is_not_taken_for_a_slow_provider() -> None:
     heard: list[Measurement] = []
     clock = ManualClock()
-    store = wrap_store(MemoryStore(), limits=RateLimits(bytes_per_second=100), on_call=heard.append, clock=clock)
+    valve = Valve()
+    valve.set_rules(Rules(bytes_per_second=100), now=0.0)
+    store = wrap_store(MemoryStore(), valve=valve, on_call=heard.append, clock=clock)
     store.put("a", bytes(1000))
     assert clock.monotonic() == pytest.approx(9)
     assert heard[0].seconds == 0
@@ -89,3 +94,28 @@ def test_a_meter_begins_at_zero_in_another_process(tmp_path: Path) -> None:
     assert travelled.totals().calls == {}
     travelled.get("a")
     assert travelled.totals().calls == {Operation.GET: 1}
+
+
+def test_a_recovery_waits_for_nobody() -> None:
+    clock, valve, inner = ManualClock(), Valve(), MemoryStore()
+    inner.put("a", bytes(1000))
+    valve.set_rules(Rules(bytes_per_second=1, requests_per_second=1, paused=True, left_alone=True), now=0.0)
+    store = wrap_store(inner, valve=valve, gated=False, throttled=False, clock=clock)
+    for _ in range(3):
+        assert store.get("a") == bytes(1000)
+    assert clock.monotonic() == 0
+
+
+def test_what_only_some_providers_can_do_passes_through_all_wrappers() -> None:
+    class Freezer(MemoryStore):
+        thawed = ""
+
+        def thaw(self, name: str, *, days: int = 7) -> bool:
+            self.thawed = f"{name} for {days} days"
+            return False
+
+    inner = Freezer()
+    store = wrap_store(inner, valve=Valve(), on_call=note_nothing, breaker_state=MemoryBreakerState())
+    assert store.thaw("a", days=3) is False
+    assert inner.thawed == "a for 3 days"
+    assert store.facts() == inner.facts()

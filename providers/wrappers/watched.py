@@ -1,0 +1,128 @@
+"""Gives no call more time than it can need: the last net, under stores whose own time limits miss a stall.
+
+A store on sockets notices silence by its time limits and crawling by `providers.stores.transfer.Pace`; but a dead
+network mount never returns, and an SDK may wait in a loop of its own. Such a call goes on in its thread while the caller
+hears NoAnswer, and its result is dropped.
+
+Large pieces are sent in the caller's thread: their bytes belong to the caller, who uses the memory again once the call
+has returned, and a copy of every pack would cost a tenth of the upload's speed. Small ones are copied.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from providers.stores.base import Buffer, NoAnswer, ObjectInfo, ObjectStore
+from providers.stores.transfer import SLOWEST_BYTES_PER_SECOND
+from providers.wrappers.base import Call, Operation, Wrapper
+
+T = TypeVar("T")
+
+COPIED_BYTES = 1024 * 1024
+_IDLE_MAX = 16
+_LONG = {Operation.LIST, Operation.REMOVE_UNFINISHED}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call may take at most.
+
+    call_seconds:    one that moves next to nothing [s]; above anything that a store's own limits allow.
+    listing_seconds: one of many pages [s].
+    unknown_bytes:   taken for the size of what comes down when nobody says how much [bytes].
+    """
+
+    call_seconds: float = 60.0
+    listing_seconds: float = 3600.0
+    unknown_bytes: int = 64 * 1024 * 1024
+
+    def seconds(self, operation: Operation, size_bytes: int) -> float:
+        """Return the limit for a call that moves `size_bytes` [bytes]."""
+        base = self.listing_seconds if operation in _LONG else self.call_seconds
+        return base + size_bytes / SLOWEST_BYTES_PER_SECOND
+
+
+class WatchedStore(Wrapper):
+    """Raises NoAnswer when a call exceeds all patience."""
+
+    def __init__(self, inner: ObjectStore, patience: Patience | None = None) -> None:
+        super().__init__(inner)
+        self._patience = patience or Patience()
+
+    def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
+        size = memoryview(content).nbytes
+        if size > COPIED_BYTES:
+            return self.inner.put(name, content, sha256=sha256)
+        copied = bytes(content)
+        return self._watch(Operation.PUT, name, size, lambda: self.inner.put(name, copied, sha256=sha256))
+
+    def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        size = self._patience.unknown_bytes if length is None else length
+        return self._watch(Operation.GET, name, size, lambda: self.inner.get(name, offset=offset, length=length))
+
+    def _around(self, call: Call, run: Callable[[], T]) -> T:
+        size = self._patience.unknown_bytes if call.operation is Operation.VERIFY else 0
+        return self._watch(call.operation, call.name, size, run)
+
+    def _watch(self, operation: Operation, name: str, size_bytes: int, run: Callable[[], T]) -> T:
+        seconds = self._patience.seconds(operation, size_bytes)
+        errand = _Errand(run)
+        _send(errand)
+        if not errand.done.wait(seconds):
+            raise NoAnswer(f"{operation} {name}: no end after {seconds:.0f} s")
+        if errand.error is not None:
+            try:
+                raise errand.error
+            finally:
+                errand.error = None  # breaks the circle of traceback and frame
+        result: T = errand.result
+        return result
+
+
+class _Errand:
+    """A call on its way through another thread."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self._run = run
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def carry_out(self) -> None:
+        try:
+            self.result = self._run()
+        except BaseException as exc:
+            self.error = exc
+        self.done.set()
+
+
+class _Runner:
+    """A thread that carries out one errand after the other, and is put back among the idle ones in between."""
+
+    def __init__(self) -> None:
+        self.errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        threading.Thread(target=self._loop, name="watched call", daemon=True).start()
+
+    def _loop(self) -> None:
+        while True:
+            errand = self.errands.get()
+            errand.carry_out()
+            del errand  # its result may be large
+            with _lock:
+                if len(_idle) >= _IDLE_MAX:
+                    return
+                _idle.append(self)
+
+
+_idle: list[_Runner] = []
+_lock = threading.Lock()
+
+
+def _send(errand: _Errand) -> None:
+    with _lock:
+        runner = _idle.pop() if _idle else None
+    (runner or _Runner()).errands.put(errand)
