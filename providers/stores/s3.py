@@ -1,13 +1,16 @@
-"""AWS S3 and servers that speak its language: Swift, Ceph, MinIO, R2, B2, Wasabi.
+"""AWS S3, servers that speak its language (Swift, Ceph, MinIO), and the base of the dialects R2, B2 and Wasabi.
 
 What is special here:
 - The provider's server checks what arrives against a checksum in the request, in the way its `checksum` profile says
-  (AWS: sha256; R2: sha256_header_only; B2, Wasabi, older Ceph: md5). A pack goes up in one request, so AWS
-  afterwards knows the pack's SHA-256 and `verify` needs no download.
-- boto3's own retries and default checksums are off: retrying is the work of one wrapper, and its CRC trailer is
-  refused by several servers.
-- An ETag is no identity (multipart, encryption). It only settles a lost answer, where a wrong "no" costs one upload.
+  (AWS: sha256; R2: sha256_header_only; B2, Wasabi, older Ceph: md5).
+- `verify` needs no download of what went up in one request: AWS keeps and tells the SHA-256; for the other profiles it
+  is stored as metadata by the very request in which the server checks the content. Like every hash that is only told
+  it proves what was stored and is still listed, not that the disks below were read: that is the sampling's work.
+- boto3's own retries, redirects and default checksums are off: retrying is the work of one wrapper, where copies lie
+  is to be known, and its CRC trailer is refused by several servers.
+- An ETag is no identity (multipart, encryption). It settles a lost answer, where a wrong "no" costs one upload.
 - `get` cannot check what comes down, ranges have no hash: whoever knows the hash (the engine) compares it.
+- In a bucket with versions a deletion only sets a marker: the space is freed by a lifecycle rule for old versions.
 - Over plain http boto3 signs, and so hashes, the body a second time: use https.
 
 Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -17,121 +20,181 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
+import enum
 import hashlib
-import os
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from providers.stores import s3_facts, s3_objects
 from providers.stores.base import (
     Buffer,
     Capabilities,
     Checksum,
-    LocationMissing,
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
     ObjectStore,
+    PlaceFacts,
     Proof,
+    StoredHash,
     StoreUnavailable,
+    Unsupported,
     Wire,
     check_name,
 )
-from providers.stores.options import InvalidOptions, LineOptions, option
-from providers.stores.s3_errors import answer_may_be_lost, map_error
+from providers.stores.options import InvalidOptions, option
+from providers.stores.s3_client import CONNECTIONS, S3Line
+from providers.stores.s3_options import (
+    ARCHIVE_CLASSES,
+    MEBIBYTE,
+    BucketOptions,
+    Dialect,
+    Encryption,
+    Keeping,
+    LockMode,
+    check_host_part,
+    check_lock_days,
+)
+from providers.stores.s3_policies import iam_policies, lifecycle_rule
 from providers.stores.s3_upload import (
+    MD5_KEY,
+    SHA256_KEY,
     MultipartUpload,
-    ask_first_only_with_large_bodies,
-    body_of,
-    checksum_arguments,
-    md5_etag,
-    parts_etag,
+    Target,
+    head_arguments,
+    put_at_once,
+    require_etag,
     unfinished_uploads,
 )
 from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-MEBIBYTE = 1024 * 1024
-CONNECTIONS = 16
 READ_BACK_BYTES = 8 * MEBIBYTE
 RECEIVE_BYTES = 256 * 1024
-_session_lock = threading.Lock()
 _AWS_ENDPOINT = re.compile(r"(?:https://[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?/?)?")
+_PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")
+
+
+class StorageClass(enum.StrEnum):
+    """The storage classes of AWS that a backup can use, and none of them named: the bucket's."""
+
+    BUCKET = ""
+    STANDARD = "STANDARD"
+    STANDARD_IA = "STANDARD_IA"
+    ONEZONE_IA = "ONEZONE_IA"
+    INTELLIGENT_TIERING = "INTELLIGENT_TIERING"
+    GLACIER_IR = "GLACIER_IR"
+    GLACIER = "GLACIER"
+    DEEP_ARCHIVE = "DEEP_ARCHIVE"
 
 
 @dataclass(frozen=True, kw_only=True)
-class S3Options(LineOptions):
-    """Where the bucket is and who we are there."""
+class S3Options(BucketOptions):
+    """Where the bucket is, who we are there, and how objects are to be kept."""
 
-    bucket: str = option("Bucket")
-    access_key: str = option("Access key id", credential=True)
-    secret_key: str = option("Secret access key", secret=True)
-    endpoint_url: str = option("Address", default="", text="Empty for AWS; https://... of any other provider.")
-    region: str = option("Region", default="us-east-1")
-    prefix: str = option("Folder in the bucket", default="", text="Keys begin with it; empty for the whole bucket.")
+    bucket: str = option("Bucket", env="AWS_BACKUP_BUCKET")
+    access_key: str = option("Access key id", credential=True, env="AWS_ACCESS_KEY_ID")
+    secret_key: str = option("Secret access key", secret=True, env="AWS_SECRET_ACCESS_KEY")
+    session_token: str = option(
+        "Session token", default="", secret=True, env="AWS_SESSION_TOKEN", text="Only with temporary credentials."
+    )
+    region: str = option("Region", default="us-east-1", env="AWS_REGION")
+    endpoint_url: str = option(
+        "Address", default="", text="Empty for AWS; https://... of any other provider.", env="AWS_ENDPOINT_URL"
+    )
     checksum: Checksum = option(  # noqa: RUF009 - `option` makes a field, each call its own
         "Checksum profile",
         default=Checksum.SHA256,
         text="sha256 for AWS, sha256_header_only for R2, md5 for B2, Wasabi and older Ceph.",
     )
     path_style: bool = option("Bucket in the path", default=True, text="Off if the server wants it as a host name.")
-    single_put_bytes: int = option("Largest single upload [bytes]", default=64 * MEBIBYTE)
-    part_bytes: int = option("Part of a larger upload [bytes]", default=16 * MEBIBYTE)
-    list_page: int = option("Objects per page of a listing", default=1000)
+    storage_class: StorageClass = option(  # noqa: RUF009
+        "Storage class of packs", default=StorageClass.BUCKET, text="GLACIER and DEEP_ARCHIVE take hours to read."
+    )
+    encryption: Encryption = option(  # noqa: RUF009
+        "Encryption by AWS", default=Encryption.BUCKET, text="Beside our own: bucket, AES256 or aws:kms."
+    )
+    kms_key_id: str = option("KMS key", default="", text="ARN of the key for aws:kms; empty for the account's own.")
+    lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
+    lock_mode: LockMode = option("Object Lock mode", default=LockMode.GOVERNANCE)  # noqa: RUF009
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_host_part("region", self.region)
+        check_lock_days(self.lock_days)
         if self.checksum not in (Checksum.SHA256, Checksum.SHA256_HEADER_ONLY, Checksum.MD5):
             raise InvalidOptions(f"option checksum: S3 knows sha256, sha256_header_only and md5, not {self.checksum}")
-        if self.part_bytes < 5 * MEBIBYTE:
-            raise InvalidOptions("option part_bytes: S3 takes no parts below 5 MiB (5242880)")
-        if self.endpoint_url and not self.endpoint_url.startswith(("https://", "http://")):
-            raise InvalidOptions("option endpoint_url: write it with https:// in front")
+        if self.kms_key_id and self.encryption is not Encryption.KMS:
+            raise InvalidOptions("option kms_key_id: set encryption to aws:kms, or leave the key empty")
+
+    def dialect(self) -> Dialect:
+        at_aws = bool(_AWS_ENDPOINT.fullmatch(self.endpoint_url))
+        return Dialect(
+            address=self.endpoint_url,
+            region=self.region,
+            session_token=self.session_token,
+            checksum=self.checksum,
+            proves_at_rest=at_aws or self.checksum is not Checksum.SHA256,
+            path_style=self.path_style,
+            conditional_create=True,
+            object_lock=at_aws or self.lock_days > 0,
+            storage_classes=tuple(StorageClass)[1:] if at_aws else (),
+            keeping=Keeping(
+                storage_class=self.storage_class,
+                encryption=self.encryption,
+                kms_key_id=self.kms_key_id,
+                lock_days=self.lock_days,
+                lock_mode=self.lock_mode,
+            ),
+        )
 
 
 class S3Store(ObjectStore):
     """One prefix of one bucket. The SDK's client is made at the first call, one per process."""
 
-    Options = S3Options
+    Options: type[BucketOptions] = S3Options
     wire = Wire(put=b"PUT /", get=b"GET /", head=b"HEAD /", list=b"list-type=2", delete=b"DELETE /")
+    regions = "aws_s3"
 
-    def __init__(self, options: S3Options, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, options: BucketOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
+        self.dialect = dialect = options.dialect()
         self.capabilities = Capabilities(
             connections=CONNECTIONS,
+            max_object_bytes=dialect.max_object_bytes,
             single_put_bytes=options.single_put_bytes,
-            checksum=options.checksum,
-            proves_at_rest=options.checksum is Checksum.SHA256 and bool(_AWS_ENDPOINT.fullmatch(options.endpoint_url)),
-            conditional_create=True,
+            checksum=dialect.checksum,
+            stored_hash=StoredHash.SHA256 if dialect.checksum is Checksum.SHA256 else StoredHash.MD5,
+            proves_at_rest=dialect.proves_at_rest,
+            conditional_create=dialect.conditional_create,
+            object_lock=dialect.object_lock,
+            resumable=True,
+            storage_classes=dialect.storage_classes,
+            online=dialect.keeping.storage_class not in ARCHIVE_CLASSES,
         )
         self._clock = clock
         self._prefix = f"{check_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
-        self._lock = threading.Lock()
-        self._client: S3Client | None = None
-        self._client_pid = 0
+        self._line = S3Line(options, clock)
 
-    def __getstate__(self) -> S3Options:
+    def __getstate__(self) -> BucketOptions:
         return self.options
 
-    def __setstate__(self, options: S3Options) -> None:
+    def __setstate__(self, options: BucketOptions) -> None:
         self.__init__(options)  # type: ignore[misc]
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
-        key, view = self._key(name), memoryview(content).cast("B")
-        with self._errors(f"storing {name}"):
-            if len(view) > self.options.single_put_bytes:
-                self._put_in_parts(key, view, name)
+        options, target, view = self.options, self._target(name), memoryview(content).cast("B")
+        with self._line.errors(f"storing {name}"):
+            if len(view) > options.single_put_bytes:
+                MultipartUpload(**target, part_bytes=options.part_bytes, at_once=options.parts_at_once).put(view)
             else:
-                self._put_at_once(key, view, sha256)
-        proof = Proof.SERVER_MD5 if self.options.checksum is Checksum.MD5 else Proof.SERVER_SHA256
+                put_at_once(Target(**target), view, sha256)
+        proof = Proof.SERVER_MD5 if self.dialect.checksum is Checksum.MD5 else Proof.SERVER_SHA256
         return ObjectInfo(name, len(view), proof=proof)
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
@@ -141,9 +204,10 @@ class S3Store(ObjectStore):
         wanted: dict[str, Any] = {}
         if offset or length is not None:
             wanted["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-        with self._errors(f"reading {name}", name):
+        with self._line.errors(f"reading {name}", name):
             try:
-                answer: Any = self._s3().get_object(Bucket=self.options.bucket, Key=self._key(name), **wanted)
+                answer: Any = self._line.client().get_object(Bucket=self.options.bucket, Key=self._key(name), **wanted)
+                require_etag(answer, f"reading {name}")
             except ClientError as exc:
                 if exc.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # begins past the end
                     return b""
@@ -157,12 +221,20 @@ class S3Store(ObjectStore):
         return content
 
     def head(self, name: str) -> ObjectInfo:
-        return self._info(name, self._head(name))
+        answer = self._head(name)
+        kept = self._kept_hash(answer)
+        return ObjectInfo(
+            name,
+            answer["ContentLength"],
+            sha256=kept[0] if kept and kept[1] is Proof.SERVER_SHA256 else None,
+            modified=answer["LastModified"],
+            storage_class=s3_objects.class_of(answer),
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        with self._errors(f"listing {prefix}"):
+        with self._line.errors(f"listing {prefix}"):
             pages = (
-                self._s3()
+                self._line.client()
                 .get_paginator("list_objects_v2")
                 .paginate(
                     Bucket=self.options.bucket,
@@ -171,47 +243,91 @@ class S3Store(ObjectStore):
                 )
             )
             for page in pages:
+                if "IsTruncated" not in page:  # a 200 with somebody's web page reads as an empty listing otherwise
+                    raise StoreUnavailable(f"listing {prefix}: the answer is no listing of an S3 server")
                 for entry in page.get("Contents", []):
-                    name = entry["Key"].removeprefix(self._prefix)
-                    yield ObjectInfo(name, entry["Size"], modified=entry["LastModified"])
+                    name, kept = entry["Key"].removeprefix(self._prefix), s3_objects.class_of(entry)
+                    yield ObjectInfo(name, entry["Size"], modified=entry["LastModified"], storage_class=kept)
 
     def delete(self, name: str) -> None:
         key = self._key(name)
-        with contextlib.suppress(ObjectNotFound), self._errors(f"deleting {name}", name):
-            self._s3().delete_object(Bucket=self.options.bucket, Key=key)
+        with contextlib.suppress(ObjectNotFound), self._line.errors(f"deleting {name}", name):
+            self._line.client().delete_object(Bucket=self.options.bucket, Key=key)
 
     def verify(self, name: str, *, sha256: str) -> ObjectInfo:
-        info = self.head(name)
-        if info.sha256 is None:
-            digest, position = hashlib.sha256(), 0
-            while position < info.size_bytes:
-                piece = self.get(name, offset=position, length=READ_BACK_BYTES)
-                if not piece:
-                    raise StoreUnavailable(f"{name} became shorter while it was read")
-                digest.update(piece)
-                position += len(piece)
-        stored = info.sha256 or digest.hexdigest()
+        """Compare with what the server tells, or read back what it tells nothing of: large objects sent in parts.
+
+        Profile sha256: the server computed it over what arrived. sha256_header_only: it checked the one that stands in
+        the metadata when it stored both. md5: it checked the content against the MD5 that stands in the metadata
+        beside the SHA-256, and its own MD5 of the object (the ETag) is still that one.
+        """
+        answer = self._head(name)
+        stored, proof = self._kept_hash(answer) or (self._read_back(name, answer["ContentLength"]), Proof.READ_BACK)
         if stored != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
-        proof = Proof.SERVER_SHA256 if info.sha256 else Proof.READ_BACK
-        return ObjectInfo(name, info.size_bytes, sha256=stored, modified=info.modified, proof=proof)
+        return ObjectInfo(name, answer["ContentLength"], sha256=stored, modified=answer["LastModified"], proof=proof)
 
     def remove_unfinished(self, *, before: datetime) -> int:
         removed = 0
-        with self._errors("removing unfinished uploads"):
-            for upload in unfinished_uploads(self._s3(), self.options.bucket, self._prefix):
+        with self._line.errors("removing unfinished uploads"):
+            for upload in unfinished_uploads(self._line.client(), self.options.bucket, self._prefix):
                 if upload["Initiated"] < before:
-                    self._s3().abort_multipart_upload(
+                    self._line.client().abort_multipart_upload(
                         Bucket=self.options.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                     )
                     removed += 1
         return removed
 
+    def change_class(self, name: str, storage_class: str) -> None:
+        if storage_class not in self.capabilities.storage_classes:
+            super().change_class(name, storage_class)
+        if storage_class in ARCHIVE_CLASSES and not s3_objects.is_pack(name):
+            raise Unsupported(f"{name} is needed to open the vault and stays online: only packs can go to an archive")
+        found = self._head(name)
+        if s3_objects.class_of(found) == storage_class:
+            return
+        with self._line.errors(f"moving {name} to {storage_class}", name):
+            s3_objects.copy_to_class(
+                self._line.client(), self.options.bucket, self._key(name), found, storage_class, dialect=self.dialect
+            )
+        moved = self._head(name)
+        if (moved["ContentLength"], self._kept_hash(moved)) != (found["ContentLength"], self._kept_hash(found)):
+            raise ObjectCorrupt(f"{name} was not the same after it was moved to {storage_class}")
+
+    def thaw(self, name: str, *, days: int = 7) -> bool:
+        found = self._head(name)
+        with self._line.errors(f"bringing {name} back from the archive", name):
+            return s3_objects.thaw(self._line.client(), self.options.bucket, self._key(name), found, days)
+
+    def protect(self, name: str, *, until: datetime) -> None:
+        """Lock the present version of `name`. A deletion then still hides it behind a marker, but cannot remove it."""
+        if not self.capabilities.object_lock:
+            super().protect(name, until=until)
+        with self._line.errors(f"protecting {name}", name):
+            mode = self.dialect.keeping.lock_mode
+            s3_objects.protect(self._line.client(), self.options.bucket, self._key(name), until, mode)
+
+    def facts(self) -> PlaceFacts:
+        with self._line.errors("looking at the bucket"):
+            return s3_facts.find_facts(self._line.client(), self.options.bucket, self._prefix)
+
+    @classmethod
+    def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
+        return {**iam_policies(options), "lifecycle of the bucket (optional)": lifecycle_rule(options)}
+
     def close(self) -> None:
-        with self._lock:
-            if self._client is not None and self._client_pid == os.getpid():
-                self._client.close()
-            self._client = None
+        self._line.close()
+
+    def _target(self, name: str) -> dict[str, Any]:
+        """Return where `name` goes, and how, as arguments of an upload."""
+        return {
+            "client": self._line.client(),
+            "bucket": self.options.bucket,
+            "key": self._key(name),
+            "profile": self.dialect.checksum,
+            "clock": self._clock,
+            "keeping": s3_objects.keeping_arguments(self.dialect.keeping, name, self._clock.utcnow()),
+        }
 
     def _received(self, body: Any) -> bytes:
         """Read an answer's body to its end."""
@@ -222,121 +338,43 @@ class S3Store(ObjectStore):
             pace.check(position)
         return b"".join(pieces)
 
-    def _put_at_once(self, key: str, view: memoryview, sha256: str | None) -> None:
-        checksum = checksum_arguments(self.options.checksum, view, sha256)
-        try:
-            self._s3().put_object(Bucket=self.options.bucket, Key=key, Body=body_of(view, self._clock), **checksum)
-        except (BotoCoreError, ClientError) as exc:
-            if not self._settled(exc, key, len(view), md5_etag(view), checksum.get("ChecksumSHA256")):
-                raise
-
-    def _put_in_parts(self, key: str, view: memoryview, name: str) -> None:
-        options = self.options
-        upload = MultipartUpload(self._s3(), options.bucket, key, options.checksum, options.part_bytes, self._clock)
-        try:
-            upload_id, parts = upload.upload(view)
-            try:
-                upload.complete(upload_id, parts)
-            except (BotoCoreError, ClientError) as exc:
-                if not self._settled(exc, key, len(view), parts_etag(parts), None):
-                    raise
-        except (BotoCoreError, ClientError) as exc:
-            if not map_error(exc, name, self._clock).retryable:  # nobody will resume it
-                with contextlib.suppress(BotoCoreError, ClientError):
-                    upload.abort()
-            raise
-
-    def _settled(self, exc: Exception, key: str, size_bytes: int, etag: str, sha256_base64: str | None) -> bool:
-        """Say whether the upload that failed with `exc` is nevertheless stored: the answer alone was lost."""
-        if not answer_may_be_lost(exc):
-            return False
-        try:
-            found: Any = self._s3().head_object(Bucket=self.options.bucket, Key=key, ChecksumMode="ENABLED")
-        except (BotoCoreError, ClientError):
-            return False
-        stored = found.get("ChecksumSHA256")
-        same = stored == sha256_base64 if stored and sha256_base64 else found["ETag"].strip('"') == etag
-        return bool(found["ContentLength"] == size_bytes and same)
+    def _read_back(self, name: str, size_bytes: int) -> str:
+        """Return the SHA-256 of what comes down."""
+        digest, position = hashlib.sha256(), 0
+        while position < size_bytes:
+            piece = self.get(name, offset=position, length=READ_BACK_BYTES)
+            if not piece:
+                raise StoreUnavailable(f"{name} became shorter while it was read")
+            digest.update(piece)
+            position += len(piece)
+        return digest.hexdigest()
 
     def _head(self, name: str) -> Any:
-        with self._errors(f"looking at {name}", name):
-            return self._s3().head_object(Bucket=self.options.bucket, Key=self._key(name), ChecksumMode="ENABLED")
+        with self._line.errors(f"looking at {name}", name):
+            answer: Any = self._line.client().head_object(
+                Bucket=self.options.bucket, Key=self._key(name), **head_arguments(self.dialect.checksum)
+            )
+            require_etag(answer, f"looking at {name}")
+            return answer
 
-    def _info(self, name: str, answer: Any) -> ObjectInfo:
-        """Return the info in a HEAD answer. A checksum of checksums (multipart) is not the object's SHA-256."""
-        encoded = answer.get("ChecksumSHA256", "")
-        whole = encoded and "-" not in encoded and answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-        sha256 = base64.b64decode(encoded).hex() if whole else None
-        return ObjectInfo(name, answer["ContentLength"], sha256=sha256, modified=answer["LastModified"])
+    def _kept_hash(self, answer: Any) -> tuple[str, Proof] | None:
+        """Return the SHA-256 that an answer to HEAD proves, and how; None if it proves none.
+
+        A checksum of checksums (multipart) is not the object's SHA-256.
+        """
+        encoded, metadata, etag = (
+            answer.get("ChecksumSHA256", ""),
+            answer.get("Metadata", {}),
+            answer["ETag"].strip('"'),
+        )
+        if encoded and "-" not in encoded and answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+            return base64.b64decode(encoded).hex(), Proof.SERVER_SHA256
+        recorded = metadata.get(SHA256_KEY, "")
+        if not recorded or not self.dialect.proves_at_rest:
+            return None
+        if self.dialect.checksum is Checksum.MD5:
+            return (recorded, Proof.SERVER_MD5) if metadata.get(MD5_KEY) == etag else None
+        return (recorded, Proof.SERVER_SHA256) if _PLAIN_ETAG.fullmatch(etag) else None
 
     def _key(self, name: str) -> str:
         return self._prefix + check_name(name)
-
-    def _s3(self) -> S3Client:
-        """Return this process's client: one made before a fork shares its sockets with the parent."""
-        with self._lock:
-            if self._client is None or self._client_pid != os.getpid():
-                self._client, self._client_pid = _make_client(self.options), os.getpid()
-            return self._client
-
-    @contextlib.contextmanager
-    def _errors(self, what: str, name: str | None = None) -> Iterator[None]:
-        """Map the SDK's exceptions; with `name`, find out whether a 404 means the object or the bucket."""
-        try:
-            yield
-        except (BotoCoreError, ClientError, OSError, ValueError) as exc:
-            error = map_error(exc, what, self._clock)
-            missing = isinstance(error, ObjectNotFound) and (name is None or self._bucket_is_missing(exc))
-            if missing or isinstance(error, LocationMissing):
-                error = LocationMissing(f"{what}: the bucket {self.options.bucket} does not exist")
-            raise error from exc
-
-    def _bucket_is_missing(self, exc: Exception) -> bool:
-        """Ask for the bucket after a 404 that does not say what is missing (HEAD has no body)."""
-        if isinstance(exc, ClientError) and exc.response.get("Error", {}).get("Code") == "NoSuchKey":
-            return False
-        try:
-            self._s3().head_bucket(Bucket=self.options.bucket)
-        except (BotoCoreError, ClientError) as bucket_exc:
-            return isinstance(map_error(bucket_exc, "looking at the bucket", self._clock), ObjectNotFound)
-        return False
-
-
-@functools.cache
-def _session() -> Any:
-    """Return this process's SDK session, which keeps the parsed description of the S3 API."""
-    import boto3  # 0.3 s: only where S3 is really used
-
-    return boto3.session.Session()
-
-
-def _make_client(options: S3Options) -> S3Client:
-    from botocore.config import Config
-
-    config = Config(
-        signature_version="s3v4",
-        retries={"total_max_attempts": 1},
-        connect_timeout=options.connect_seconds,
-        read_timeout=options.read_seconds,
-        max_pool_connections=CONNECTIONS,
-        tcp_keepalive=True,
-        proxies={"http": options.proxy_url, "https": options.proxy_url} if options.proxy_url else None,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={
-            "addressing_style": "path" if options.path_style else "virtual",
-            "payload_signing_enabled": options.endpoint_url.startswith("http://"),
-        },
-    )
-    with _session_lock:  # a session makes one client at a time
-        client: S3Client = _session().client(
-            "s3",
-            endpoint_url=options.endpoint_url or None,
-            region_name=options.region,
-            aws_access_key_id=options.access_key,
-            aws_secret_access_key=options.secret_key,
-            verify=options.ca_file or None,
-            config=config,
-        )
-    client.meta.events.register_last("before-call.s3", ask_first_only_with_large_bodies)
-    return client
