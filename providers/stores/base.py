@@ -273,6 +273,7 @@ class PlaceFacts:
     lifecycle:    it has rules that move or delete objects by themselves, in words.
     region:       where it is, the provider's own word.
     excess_rights: what the credential may do that a backup never needs, in words.
+    dangers:      what there threatens copies, in words: rules that delete or archive what we store.
     """
 
     public: bool | None = None
@@ -281,6 +282,7 @@ class PlaceFacts:
     lifecycle: tuple[str, ...] = ()
     region: str | None = None
     excess_rights: tuple[str, ...] = ()
+    dangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
