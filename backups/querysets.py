@@ -9,7 +9,7 @@ from django.db import models
 from wedbackup.core.scoping import ScopedQuerySet
 
 if TYPE_CHECKING:
-    from backups.models import Copy, Job, Membership, Organisation, Snapshot, Source, Vault, Wedding  # noqa: F401
+    from backups.models import Copy, DocumentFolder, Job, Membership, Organisation, Snapshot, Source, Vault, Wedding  # noqa: F401
 
 T = TypeVar("T", bound=models.Model)
 
@@ -43,6 +43,10 @@ class SourceQuerySet(ScopedQuerySet["Source"]):
 
 
 class CopyQuerySet(ScopedQuerySet["Copy"]):
+    scope_lookup = "vault__organisation"
+
+
+class DocumentFolderQuerySet(ScopedQuerySet["DocumentFolder"]):
     scope_lookup = "vault__organisation"
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups.views import jobs, kits, recovery, snapshots, uploads, vaults, weddings
+from backups.views import documents, jobs, kits, recovery, snapshots, uploads, vaults, weddings
 
 urlpatterns = [
     path("weddings/", weddings.wedding_list, name="weddings"),
@@ -16,6 +16,12 @@ urlpatterns = [
     path("vaults/<uuid:vault_id>/trust/", vaults.vault_trust_now, name="vault-trust"),
     path("vaults/<uuid:vault_id>/upload/", uploads.upload_page, name="upload"),
     path("vaults/<uuid:vault_id>/upload/pieces/", uploads.upload_piece_taken, name="upload-pieces"),
+    path("vaults/<uuid:vault_id>/documents/new/", documents.folder_new, name="document-folder-new"),
+    path("documents/<uuid:folder_id>/", documents.folder_page, name="document-folder"),
+    path("documents/<uuid:folder_id>/fill/", documents.folder_fill, name="document-folder-fill"),
+    path("documents/<uuid:folder_id>/share/", documents.folder_share_now, name="document-folder-share"),
+    path("documents/<uuid:folder_id>/unshare/", documents.folder_unshare_now, name="document-folder-unshare"),
+    path("documents/<uuid:folder_id>/invite/", documents.folder_invite_now, name="document-folder-invite"),
     path("snapshots/<uuid:snapshot_id>/", snapshots.snapshot_page, name="snapshot"),
     path("snapshots/<uuid:snapshot_id>/file/", snapshots.snapshot_file, name="snapshot-file"),
     path("organisations/", vaults.organisation_list, name="organisations"),

@@ -32,6 +32,7 @@ RUNNERS: dict[str, str] = {
     Job.Kind.CATCH_UP: "backups.services.copies.run_catch_up",
     Job.Kind.CHECK: "backups.services.checks.run_check",
     Job.Kind.PRUNE: "backups.services.retention.run_prune",
+    Job.Kind.DOCUMENTS: "backups.services.documents.run_documents",
 }
 ATTEMPTS_MAX = 8
 BACKOFF_SECONDS = 5.0

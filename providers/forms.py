@@ -37,7 +37,7 @@ class LocationForm(forms.Form):
         self._add_where()
 
     def _add_where(self) -> None:
-        if self.kind != "local":
+        if not registry.kind_named(self.kind).folder:
             self.fields["account"] = forms.CharField(
                 max_length=120, help_text="The account at the provider. Two buckets in one account are lost together."
             )

@@ -18,11 +18,13 @@ class Kind:
     name:   what is stored in the database.
     label:  what a person reads.
     dotted: module and class of the store.
+    folder: it is a folder of this machine, set up with a marker.
     """
 
     name: str
     label: str
     dotted: str
+    folder: bool = False
 
     def store_class(self) -> Any:
         """Import and return the store's class; its `Options` describe what it needs."""
@@ -33,9 +35,12 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore"),
-        Kind("carbonite", "Folder protected by Carbonite", "providers.stores.carbonite.CarboniteStore"),
+        Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore", folder=True),
+        Kind("carbonite", "Folder protected by Carbonite", "providers.stores.carbonite.CarboniteStore", folder=True),
         Kind("s3", "Amazon S3 or compatible", "providers.stores.s3.S3Store"),
+        Kind("r2", "Cloudflare R2", "providers.stores.r2.R2Store"),
+        Kind("b2", "Backblaze B2", "providers.stores.b2.B2Store"),
+        Kind("wasabi", "Wasabi", "providers.stores.wasabi.WasabiStore"),
         Kind("gcs", "Google Cloud Storage", "providers.stores.gcs.GCSStore"),
         Kind("supabase", "Supabase Storage", "providers.stores.supabase.SupabaseStore"),
     )

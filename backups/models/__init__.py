@@ -1,5 +1,6 @@
 """Organisations, weddings, vaults with their copies and snapshots, jobs."""
 
+from backups.models.documents import DocumentFolder
 from backups.models.jobs import Job, JobMove
 from backups.models.organisations import Membership, Organisation
 from backups.models.vaults import Copy, Policy, Snapshot, SnapshotCopy, Source, Vault
@@ -7,6 +8,7 @@ from backups.models.weddings import Wedding, WeddingVendor
 
 __all__ = [
     "Copy",
+    "DocumentFolder",
     "Job",
     "JobMove",
     "Membership",

@@ -31,6 +31,7 @@ class Job(models.Model):
         CATCH_UP = "catch_up", "Catch-up of a copy"
         CHECK = "check", "Check of a copy"
         PRUNE = "prune", "Prune"
+        DOCUMENTS = "documents", "Documents for clients"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=12, choices=Kind.choices)

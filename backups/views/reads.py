@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Case, DateField, IntegerField, Q, When
 
-from backups.models import Copy, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
+from backups.models import Copy, DocumentFolder, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
 from backups.services.verdicts import Verdict
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.views.picture import TONES, job_icon, job_picture, job_tone, place_names, rate_since_start
@@ -78,6 +78,7 @@ class VaultView:
     copies: list[CopyLine] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
+    folders: list[DocumentFolder] = field(default_factory=list)
 
     @property
     def newest_acknowledged(self) -> Snapshot | None:
@@ -100,10 +101,12 @@ class JobLine:
 
 
 def vault_views(vaults: Sequence[Vault], user: Any) -> list[VaultView]:
-    """Return `vaults` with their copies, sources and newest snapshots: four queries for any number of them."""
+    """Return `vaults` with their copies, sources and newest snapshots: five queries for any number of them."""
     views = {vault.pk: VaultView(vault) for vault in vaults}
     for source in Source.objects.visible_to(user).filter(vault__in=vaults):
         views[source.vault_id].sources.append(source)
+    for folder in DocumentFolder.objects.visible_to(user).filter(vault__in=vaults).select_related("location"):
+        views[folder.vault_id].folders.append(folder)
     for snapshot in Snapshot.objects.visible_to(user).filter(vault__in=vaults).order_by("-taken_at")[:400]:
         shown = views[snapshot.vault_id].snapshots
         if len(shown) < SNAPSHOTS_SHOWN or (

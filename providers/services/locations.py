@@ -91,7 +91,7 @@ def location_create(
         raise InvalidOptions(f"there is a location named {name} already; choose another name")
     options = {key: value for key, value in options.items() if value not in (None, "")}
     identity, account, medium = uuid.uuid4(), place.account, place.medium
-    if kind == "local":
+    if registry.kind_named(kind).folder:
         identity, account, medium = _set_up_folder(options, place)
         options["location_id"] = str(identity)
     elif not account:
