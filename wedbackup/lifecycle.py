@@ -10,15 +10,20 @@ from backups import doorbell
 from backups.pulse import PULSE
 from backups.services.leases import leases_sweep, worker_name
 from backups.worker import stop_runs
+from providers.services.inspection import locations_inspect_in_background
 
 
 def worker_started() -> None:
-    """Return the jobs of this machine's dead processes to the queue, ring, and begin to beat."""
+    """Return the jobs of this machine's dead processes to the queue, ring, and begin to beat.
+
+    The locations are looked at in the background: a dead network must delay nothing.
+    """
     doorbell.worker_is_here()
     leases_sweep()
     doorbell.ring_due()
     PULSE.start(worker_name())
     connections.close_all()
+    locations_inspect_in_background()
 
 
 def worker_stops() -> threading.Thread:

@@ -155,6 +155,16 @@ def due_at(credential: Credential) -> datetime:
     return credential.created_at + CREDENTIAL_AGE_MAX
 
 
+def age_words(credential: Credential, now: datetime) -> str:
+    """Return how old a credential is and when it should be replaced, in words."""
+    days = (now - credential.created_at).days
+    left = (due_at(credential) - now).days
+    old = "entered today" if days == 0 else f"{days} {'day' if days == 1 else 'days'} old"
+    if left > 0:
+        return f"{old}, to be replaced within {left} {'day' if left == 1 else 'days'}"
+    return f"{old} and should have been replaced after {CREDENTIAL_AGE_MAX.days} days"
+
+
 def audit_credential(tag: audit.AuditTag, credential: Credential, actor: str, clock: Clock, **more: Any) -> None:
     """Write a line about `credential` into the audit trail."""
     detail = {"location": credential.location.name, "version": credential.version, **more}
