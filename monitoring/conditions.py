@@ -6,6 +6,7 @@ neither hide a trouble nor keep an alert alive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -102,12 +103,18 @@ def copies_behind(location_id: UUID, name: str, count: int) -> Wish:
     )
 
 
-def credential_old(location_id: UUID, name: str, days: int) -> Wish:
+def credential_old(location_id: UUID, name: str, roles: Sequence[str], days: int) -> Wish:
+    """A location's credential should have been replaced. roles: what it is for, in words; days: how long it may last.
+
+    The words name no age: they stay true while the alert stands.
+    """
+    which = f"Its {'credential' if len(roles) == 1 else 'credentials'} for {' and for '.join(roles)}"
     return Wish(
         key=f"credential.old:{location_id}",
-        severity=Severity.INFO,
-        title=f"The credential of {name} is {days} days old",
-        text="Access keys should be changed every 90 days.",
-        what_to_do="Make a new key at the provider, enter it at the location in the admin site, delete the old one.",
-        link=f"/admin/providers/location/{location_id}/change/",
+        severity=Severity.WARNING,
+        title=f"The credential of {name} is more than {days} days old",
+        text=f"{which} should be replaced every {days} days.",
+        what_to_do="Make a new key at the provider and enter it on the location's page. It takes over without a pause; "
+        "the page says when the old one may be deleted.",
+        link=location_link(location_id),
     )

@@ -6,12 +6,13 @@ is over. So neither a lost event nor a restart leaves an alert behind.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from backups.models import Copy, Job, Vault
@@ -116,12 +117,17 @@ def _copies_by_location(states: list[CopyState], narrowed: Q | None = None) -> l
 
 
 def _old_credentials(clock: Clock) -> Iterator[Wish]:
-    now = clock.utcnow()
+    """One wish for each location, whichever of its credentials is old; those that drain are old news."""
     old = Credential.objects.filter(
-        retired_at=None, created_at__lt=now - CREDENTIAL_AGE_MAX, location__enabled=True
-    ).annotate(name=F("location__name"))
-    for credential in old:
-        yield conditions.credential_old(credential.location_id, credential.name, (now - credential.created_at).days)
+        state=Credential.State.CURRENT,
+        created_at__lt=clock.utcnow() - CREDENTIAL_AGE_MAX,
+        location__enabled=True,
+    )
+    by_location = defaultdict(list)
+    for credential in old.select_related("location").order_by("-role"):
+        by_location[credential.location].append(credential.get_role_display())
+    for location, roles in by_location.items():
+        yield conditions.credential_old(location.pk, location.name, roles, CREDENTIAL_AGE_MAX.days)
 
 
 def _silent_scheduler(clock: Clock) -> Iterator[Wish]:

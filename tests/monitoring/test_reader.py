@@ -162,15 +162,24 @@ def test_damaged_copies_are_critical(world: World) -> None:
     assert [*Alert.objects.values_list("title", "severity")] == [("Damaged copies at Shelf", "critical")]
 
 
-def test_a_credential_of_more_than_90_days_is_mentioned_until_it_is_replaced(world: World) -> None:
-    old = world.clock.utcnow() - timedelta(days=90, seconds=1)
-    Credential.objects.create(location=world.location, version=1, sealed="x", created_at=old)
+def test_a_credential_of_more_than_90_days_is_mentioned_once_until_it_is_replaced(world: World) -> None:
+    """A writer and a pruner of one location are one alert, which a day later is still the same one."""
+    world.location.credentials.create(version=1, sealed="x", created_at=world.clock.utcnow())
+    world.location.credentials.create(version=2, sealed="x", role="pruner", created_at=world.clock.utcnow())
+    world.clock.advance(90 * 86400)
     read(clock=world.clock)
-    assert [*Alert.objects.values_list("title", "severity")] == [("The credential of Shelf is 90 days old", "info")]
-    Credential.objects.update(retired_at=world.clock.utcnow())
+    assert "credential.old" not in open_keys(), "not before the 90 days are over"
+    for _ in range(2):
+        world.clock.advance(86400)
+        read(clock=world.clock)
+    (alert,) = Alert.objects.filter(key__startswith="credential.old")
+    assert (alert.title, alert.severity) == ("The credential of Shelf is more than 90 days old", "warning")
+    assert alert.text.startswith("Its credentials for daily work and for deleting should be replaced")
+    assert (alert.link, alert.count) == (f"/locations/{world.location.pk}/", 1)
+    Credential.objects.update(state="draining")
     world.clock.advance(15)
     read(clock=world.clock)
-    assert open_keys() == []
+    assert "credential.old" not in open_keys(), "the new ones took over"
 
 
 @pytest.mark.parametrize("name", ["scheduler", "worker w1"])

@@ -93,7 +93,7 @@ def test_every_alert_says_what_to_do_and_ends_its_sentences() -> None:
     wishes += [
         conditions.copies_behind(here, "Shelf", 1),
         conditions.copies_damaged(here, "Shelf", 2),
-        conditions.credential_old(here, "Shelf", 91),
+        conditions.credential_old(here, "Shelf", ["daily work"], 90),
         conditions.vault_overdue(here, "Okafor: Guests", True, here, None, NOW),
     ]
     assert len(wishes) == 11

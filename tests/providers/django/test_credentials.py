@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -152,7 +153,7 @@ def test_secrets_with_a_default_are_optional_and_make_sense_only_together(
             self.options = options
 
     monkeypatch.setattr(registry.Kind, "store_class", lambda kind: Store)
-    made = {"kind": "s3", "options": {"place": "p"}, "account": "x", "actor": "alice", "clock": clock}
+    made: dict[str, Any] = {"kind": "s3", "options": {"place": "p"}, "account": "x", "actor": "alice", "clock": clock}
     with pytest.raises(InvalidOptions, match="give the key or the token"):
         location_create(name="Neither", **made)
     location = location_create(name="Place", secrets={"key": "k"}, **made)
