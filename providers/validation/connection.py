@@ -136,10 +136,17 @@ class Connection:
         return b" ".join((method, b"/" + path, rest))
 
     def close(self) -> None:
-        if isinstance(self.client, ssl.SSLSocket):
+        """Say good-bye to the client so that it notices at once, and wait a little until it has read everything."""
+        if self.client and self.client.fileno() >= 0:
             with contextlib.suppress(OSError, ValueError):
+                if isinstance(self.client, ssl.SSLSocket):
+                    self.client.settimeout(0)
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        self.client.unwrap()
+                self.client.shutdown(socket.SHUT_WR)
                 self.client.settimeout(1)
-                self.client.unwrap()
+                while self.client.recv(CHUNK_BYTES):
+                    pass
         for side in (self.client, self.server):
             if side:
                 side.close()

@@ -56,7 +56,7 @@ def _check_keeps_fresh(room: Room) -> None:
 def _check_unknown_class(room: Room) -> None:
     name = room.put("class", b"stays")
     try:
-        room.store.change_class(name, "NO_SUCH_CLASS")
+        room.provider.change_class(name, "NO_SUCH_CLASS")
     except Rejected:
         require(room.store.get(name) == b"stays", "the object changed")
         return
@@ -67,14 +67,16 @@ def _check_unknown_class(room: Room) -> None:
 
 def _check_awake(room: Room) -> None:
     name = room.put("awake", b"x")
-    require(room.store.thaw(name), "an object that was just stored cannot be read now")
-    require_error(ObjectNotFound, lambda: room.store.thaw(room.name("never/was")), "bringing back a missing object")
+    require(room.provider.thaw(name), "an object that was just stored cannot be read now")
+    require_error(ObjectNotFound, lambda: room.provider.thaw(room.name("never/was")), "bringing back a missing object")
 
 
 def _check_no_lock(room: Room) -> None:
     name = room.put("unlocked", b"x")
     until = room.clock.utcnow() + timedelta(minutes=1)
-    require_error(Unsupported, lambda: room.store.protect(name, until=until), "protecting where there is no protection")
+    require_error(
+        Unsupported, lambda: room.provider.protect(name, until=until), "protecting where there is no protection"
+    )
     room.store.delete(name)
 
 

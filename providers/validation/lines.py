@@ -41,14 +41,19 @@ def line_of(room: Room) -> Bench:
 
 
 def requests_of(room: Room, wire: Wire, name: str) -> tuple[Request, ...]:
-    """Return the five kinds of request, aimed at the object `name`; storing and deleting go beside it."""
+    """Return the five kinds of request, aimed at the object `name` of this room; storing goes beside it."""
     return (
-        Request("storing", wire.put, lambda store: store.put(f"{name}-new", b"content of a small object")),
+        Request("storing", wire.put, lambda store: store.put(beside(room, name), b"content of a small object")),
         Request("reading", wire.get, lambda store: store.get(name)),
         Request("looking", wire.head, lambda store: store.head(name)),
         Request("listing", wire.list, lambda store: [*store.list(room.prefix(""))]),
         Request("deleting", wire.delete, lambda store: store.delete(name)),
     )
+
+
+def beside(room: Room, name: str) -> str:
+    """Return the name that the request for storing uses, beside the object `name` of this room."""
+    return f"{name.removesuffix(room.mark)}new.{room.mark}"
 
 
 def reply_to(request: Request, status: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Fault:

@@ -16,7 +16,7 @@ CLOCKS_MAY_DIFFER = timedelta(minutes=3)
 
 def _check_pages(room: Room) -> None:
     """With pages of a few objects, where their size can be chosen: the same code that turns pages of a thousand."""
-    if not hasattr(getattr(room.bare or room.store, "options", None), "list_page"):
+    if not hasattr(getattr(room.provider, "options", None), "list_page"):
         raise Exempt("the size of its pages cannot be chosen; see the promise about 1,000 objects")
     with room.inside("pages", list_page=PAGE) as store:
         names = [f"{number}.{room.mark}" for number in range(2 * PAGE + 1)]

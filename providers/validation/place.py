@@ -21,7 +21,7 @@ def _documents(capabilities: Capabilities) -> str:
 
 
 def _facts(room: Room) -> PlaceFacts:
-    return room.store.facts()
+    return room.provider.facts()
 
 
 def _check_private(room: Room) -> None:
@@ -57,7 +57,7 @@ def _check_least_rights(room: Room) -> None:
 
 def _check_region(room: Room) -> None:
     region = _facts(room).region
-    wanted = str(getattr(getattr(room.bare or room.store, "options", None), "region", ""))
+    wanted = str(getattr(getattr(room.provider, "options", None), "region", ""))
     if not region or not wanted:
         raise Exempt("it does not tell where it is, or no region was set")
     same = region.casefold() == wanted.casefold()

@@ -11,6 +11,7 @@ from providers.validation.faults import Fault, Reply
 from providers.validation.lines import (
     UNTOUCHED,
     Request,
+    beside,
     error_of,
     errors_of_all,
     line_of,
@@ -78,7 +79,9 @@ def _check_passing(room: Room) -> None:
             fault = Fault(match=request.match, reply=Reply("503 Service Unavailable"))
             error = error_of(proxy, fault, store, request)
             require(error is None, f"{request.doing} failed although the second attempt could succeed: {error}")
-    require(room.store.get(f"{name}-new") == b"content of a small object", "the second attempt stored something else")
+    require(
+        room.store.get(beside(room, name)) == b"content of a small object", "the second attempt stored something else"
+    )
 
 
 def _check_nonsense(room: Room) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from providers.stores.base import AccessDenied, LocationMissing, ObjectNotFound, ObjectStore, StoreError
 from providers.stores.options import InvalidOptions
 from providers.validation.bench import Bench
-from providers.validation.lines import UNTOUCHED, error_of, errors_of_all, line_of, reply_to, requests_of
+from providers.validation.lines import UNTOUCHED, beside, error_of, errors_of_all, line_of, reply_to, requests_of
 from providers.validation.promise import Exempt, Promise, PromiseBroken, require, require_error
 from providers.validation.room import Room
 
@@ -76,7 +76,7 @@ def _check_forbidden(room: Room) -> None:
         require(isinstance(error, AccessDenied), f"{request.doing} that is forbidden is called {_words(error)}")
         require(not error.retryable, f"{request.doing} that is forbidden would be tried again")
     require(room.store.get(name) == b"stays", "a forbidden deletion deleted")
-    require_error(ObjectNotFound, lambda: room.store.head(f"{name}-new"), "head of what was forbidden to store")
+    require_error(ObjectNotFound, lambda: room.store.head(beside(room, name)), "head of what was forbidden to store")
 
 
 def _check_expired(room: Room) -> None:
@@ -93,7 +93,7 @@ def _check_works_again(room: Room) -> None:
             error = error_of(proxy, reply_to(request, "403 Forbidden"), store, request)
             require(error is not None, f"{request.doing} that was forbidden is taken for a success")
             request.make(store)
-    room.store.delete(f"{name}-new")
+    room.store.delete(beside(room, name))
 
 
 def _check_no_secret_in_errors(room: Room) -> None:

@@ -37,23 +37,28 @@ class Room:
     @property
     def bench(self) -> Bench | None:
         """What opens the same place over a line that breaks on order; None where there is no network to break."""
-        return bench_of(self.bare or self.store)
+        return bench_of(self.provider)
+
+    @property
+    def provider(self) -> ObjectStore:
+        """The provider's own store, without what may stand around it."""
+        return self.bare or self.store
 
     @property
     def can_reopen(self) -> bool:
         """Whether the same place can be opened again with other options."""
-        return dataclasses.is_dataclass(getattr(self.bare or self.store, "options", None))
+        return dataclasses.is_dataclass(getattr(self.provider, "options", None))
 
     @contextlib.contextmanager
     def reopened(self, **changes: Any) -> Iterator[ObjectStore]:
         """Yield the bare store, opened once more with some of its options changed."""
-        with reopened(self.bare or self.store, **changes) as store:
+        with reopened(self.provider, **changes) as store:
             yield store
 
     @contextlib.contextmanager
     def inside(self, folder: str, **changes: Any) -> Iterator[ObjectStore]:
         """Yield the bare store opened on a folder of this room; names in it should end with the mark."""
-        options: Any = getattr(self.bare or self.store, "options", None)
+        options: Any = getattr(self.provider, "options", None)
         if not hasattr(options, "prefix"):
             raise Exempt("it is always opened as a whole, never on a folder in it")
         above = options.prefix.strip("/")

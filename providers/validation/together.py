@@ -126,7 +126,7 @@ def _check_all_connections(room: Room) -> None:
 
 def _check_travels(room: Room) -> None:
     name = room.put("travels", b"content")
-    store = room.bare or room.store
+    store = room.provider
     try:
         travelled = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes of a moment ago
     except TypeError as exc:
