@@ -11,6 +11,7 @@ from django.db import DatabaseError, transaction
 
 from providers import registry
 from providers.models import Credential, Location
+from providers.services.addresses import address_check
 from providers.services.breakers import breaker_of
 from providers.services.credentials import (
     PRUNER,
@@ -22,19 +23,26 @@ from providers.services.credentials import (
     secrets_for,
 )
 from providers.services.machine import machine_name, medium_of
-from providers.stores.base import AccessDenied, BreakerOpen, ObjectStore, Rejected, StoreError, StoreUnavailable
+from providers.services.purposes import PRUNE, RECOVERY, VALIDATION
+from providers.services.traffic import refuse_if_paused, wrappers_for
+from providers.stores.base import (
+    UNTRIED,
+    AccessDenied,
+    BreakerOpen,
+    ObjectStore,
+    Rejected,
+    StoreError,
+    StoreUnavailable,
+)
 from providers.stores.local import LocalStore
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from providers.validation import Finding, validate_store
 from providers.wrappers.rotating import RotatingStore
 from providers.wrappers.stack import wrap_store
+from providers.wrappers.watched import WatchedStore
 from wedbackup.core import audit, events
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import SealingError
-
-VALIDATION = "validation"
-RECOVERY = "recovery"
-PRUNE = "prune"
 
 
 class LocationDisabled(Rejected):
@@ -69,6 +77,7 @@ def location_create(
     kind: str,
     options: Mapping[str, Any],
     secrets: Mapping[str, str] | None = None,
+    private_address_allowed: bool = False,
     actor: str,
     clock: Clock = SYSTEM_CLOCK,
     **where: Any,
@@ -77,16 +86,18 @@ def location_create(
 
     options: what is not secret, by name, as the kind's `Options` describe it.
     secrets: the secret options; they are sealed and never shown again.
+    private_address_allowed: its address may be inside our own network; an admin has said so.
     where:   the fields of `Place`.
     actor:   who does it, for the audit trail.
 
     A folder that was a location before keeps its id, so that a lost database can be built again from it.
-    Raises InvalidOptions for options that make no sense, StoreError when a folder cannot be set up, SealingError.
+    Raises InvalidOptions for options that make no sense or lead to where they must not (AddressRefused), StoreError when a folder cannot be set up, SealingError.
     """
     place = Place(**where)
     build_options(registry.options_class(kind), {**options, **(secrets or {})})
     if misplaced := sorted(secret_names(registry.options_class(kind)) & set(options)):
         raise InvalidOptions(f"{', '.join(misplaced)} is secret: give it as a secret, not as an option")
+    address_check(kind, options, private_allowed=private_address_allowed)
     if Location.objects.filter(name=name).exists():
         raise InvalidOptions(f"there is a location named {name} already; choose another name")
     options = {key: value for key, value in options.items() if value not in (None, "")}
@@ -105,6 +116,7 @@ def location_create(
             account=account,
             medium=medium,
             created_at=clock.utcnow(),
+            private_address_allowed=private_address_allowed,
             **{field: getattr(place, field) for field in _PLACE_FIELDS},
         )
         if secrets:
@@ -126,7 +138,7 @@ def _set_up_folder(options: Mapping[str, Any], place: Place) -> tuple[uuid.UUID,
 
 
 def location_open(location: Location, *, purpose: str, clock: Clock = SYSTEM_CLOCK) -> ObjectStore:
-    """Return the store of `location`, with retries around it. It is picklable: engine processes open their own clients.
+    """Return the store of `location`, with its wrappers around it, picklable: engine processes open their own clients.
 
     purpose: what for, in one word. `VALIDATION` opens disabled locations too; `VALIDATION` and `RECOVERY` also one
              that is being left alone: a person waits, and an unlikely copy is better than none. `PRUNE` opens it with
@@ -135,17 +147,19 @@ def location_open(location: Location, *, purpose: str, clock: Clock = SYSTEM_CLO
     A new credential is taken over by the open store within a second; by its copies in other processes it is not.
 
     When the breaker is open and its pause is over, the caller becomes the probe and must `location_report` the outcome.
-    Raises a StoreError whose advice says what to do: LocationDisabled, BreakerOpen, CredentialUnreadable or Rejected.
+    Raises a StoreError whose advice says what to do: LocationDisabled, Paused, BreakerOpen, CredentialUnreadable or
+    Rejected.
     """
     if not location.enabled and purpose != VALIDATION:
         raise LocationDisabled(f"{location.name} is disabled")
-    store = wrap_store(_rotating(location, PRUNER if purpose == PRUNE else WRITER, clock), clock=clock)
+    store = _rotating(location, PRUNER if purpose == PRUNE else WRITER, clock)
     if purpose not in {VALIDATION, RECOVERY}:
+        refuse_if_paused(location)
         try:
             breaker_of(location, clock).enter()
         except BreakerOpen as exc:
             raise BreakerOpen(f"{location.name}: {exc}", retry_after=exc.retry_after) from exc
-    return store
+    return wrap_store(store, watched=False, **wrappers_for(location, purpose, clock))
 
 
 def store_of(location: Location) -> ObjectStore:
@@ -176,9 +190,9 @@ def _rotating(location: Location, role: str, clock: Clock) -> ObjectStore:
                 credential = credential_in_use(location, role)
         except DatabaseError as exc:
             raise StoreUnavailable("the database does not say which credential is in use") from exc
-        return credential.version if credential else 0, lambda: store_with(location, credential)
+        return credential.version if credential else 0, lambda: WatchedStore(store_with(location, credential))
 
-    return RotatingStore(current, clock=clock) if changes else store_of(location)
+    return RotatingStore(current, clock=clock) if changes else WatchedStore(store_of(location))
 
 
 def location_report(
@@ -190,6 +204,8 @@ def location_report(
            denied) shows that the location is there.
     """
     outcome = None if ok else error if isinstance(error, BaseException) else StoreUnavailable(error or "no answer")
+    if isinstance(outcome, UNTRIED):
+        return
     breaker_of(location, clock, error=outcome).report(outcome)
     if ok:
         Location.objects.filter(pk=location.pk).update(last_answer_at=clock.utcnow(), last_error="")

@@ -36,7 +36,7 @@ class GatedStore(Wrapper):
             raise Paused(f"{self._label} is paused")
         if rules.left_alone:
             raise BreakerOpen(f"{self._label} is being left alone: it failed too often a moment ago")
-        if self._quota and call.operation is Operation.PUT and rules.room_bytes is not None:
-            if call.sent_bytes > rules.room_bytes:
-                raise QuotaReached(f"{self._label} has reached its quota")
+        sends = self._quota and call.operation is Operation.PUT
+        if sends and rules.room_bytes is not None and call.sent_bytes > rules.room_bytes:
+            raise QuotaReached(f"{self._label} has reached its quota")
         return run()

@@ -163,6 +163,11 @@ class Valve:
         """Return how fast the latest busy times without a limit were [bytes/s], the oldest first."""
         return list(self._read().spans)
 
+    def forget_spans(self) -> None:
+        """Begin to learn about the line anew: it was measured by itself, or is another one now."""
+        with self._changing() as state:
+            state.spans, state.span = [], []
+
     @contextlib.contextmanager
     def _changing(self) -> Iterator[_State]:
         with self._mutex:

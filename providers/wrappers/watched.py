@@ -1,8 +1,8 @@
 """Gives no call more time than it can need: the last net, under stores whose own time limits miss a stall.
 
 A store on sockets notices silence by its time limits and crawling by `providers.stores.transfer.Pace`; but a dead
-network mount never returns, and an SDK may wait in a loop of its own. Such a call goes on in its thread while the caller
-hears NoAnswer, and its result is dropped.
+network mount never returns, and an SDK may wait in a loop of its own. Such a call goes on in its thread while the
+caller hears NoAnswer, and its result is dropped.
 
 Large pieces are sent in the caller's thread: their bytes belong to the caller, who uses the memory again once the call
 has returned, and a copy of every pack would cost a tenth of the upload's speed. Small ones are copied.
