@@ -45,8 +45,8 @@ def prepare_session(session: requests.Session, options: LineOptions, *, clock: C
         session.verify = options.ca_file
 
 
-def make_session(options: LineOptions) -> requests.Session:
+def make_session(options: LineOptions, *, clock: Clock = SYSTEM_CLOCK) -> requests.Session:
     """Return a new session that behaves as `options` say."""
     session = requests.Session()
-    prepare_session(session, options)
+    prepare_session(session, options, clock=clock)
     return session
