@@ -18,12 +18,14 @@ class Kind:
     name:   what is stored in the database.
     label:  what a person reads.
     dotted: module and class of the store.
+    text:   what it is good for, in one sentence.
     folder: it is a folder of this machine, set up with a marker.
     """
 
     name: str
     label: str
     dotted: str
+    text: str = ""
     folder: bool = False
 
     def store_class(self) -> Any:
@@ -35,14 +37,57 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("local", "Folder, mounted disk or NAS", "providers.stores.local.LocalStore", folder=True),
-        Kind("carbonite", "Folder protected by Carbonite", "providers.stores.carbonite.CarboniteStore", folder=True),
-        Kind("s3", "Amazon S3 or compatible", "providers.stores.s3.S3Store"),
-        Kind("r2", "Cloudflare R2", "providers.stores.r2.R2Store"),
-        Kind("b2", "Backblaze B2", "providers.stores.b2.B2Store"),
-        Kind("wasabi", "Wasabi", "providers.stores.wasabi.WasabiStore"),
-        Kind("gcs", "Google Cloud Storage", "providers.stores.gcs.GCSStore"),
-        Kind("supabase", "Supabase Storage", "providers.stores.supabase.SupabaseStore"),
+        Kind(
+            "local",
+            "Folder, mounted disk or NAS",
+            "providers.stores.local.LocalStore",
+            "On this machine or in the studio: the quickest to write and to read back.",
+            folder=True,
+        ),
+        Kind(
+            "carbonite",
+            "Folder protected by Carbonite",
+            "providers.stores.carbonite.CarboniteStore",
+            "Documents on a machine that has the Carbonite client; it never counts as a copy.",
+            folder=True,
+        ),
+        Kind(
+            "s3",
+            "Amazon S3 or compatible",
+            "providers.stores.s3.S3Store",
+            "Checks every upload by SHA-256 and knows it at rest; locks against deletion.",
+        ),
+        Kind(
+            "r2",
+            "Cloudflare R2",
+            "providers.stores.r2.R2Store",
+            "Reading back costs nothing per byte; a jurisdiction can be guaranteed.",
+        ),
+        Kind("b2", "Backblaze B2", "providers.stores.b2.B2Store", "Low price per terabyte; locks against deletion."),
+        Kind(
+            "wasabi",
+            "Wasabi",
+            "providers.stores.wasabi.WasabiStore",
+            "One price, no fee for reading; objects are paid for 90 days.",
+        ),
+        Kind(
+            "gcs",
+            "Google Cloud Storage",
+            "providers.stores.gcs.GCSStore",
+            "Every storage class answers within milliseconds, also the archive.",
+        ),
+        Kind(
+            "supabase",
+            "Supabase Storage",
+            "providers.stores.supabase.SupabaseStore",
+            "Beside a Supabase project; checks nothing itself, so everything is read back.",
+        ),
+        Kind(
+            "supabase-s3",
+            "Supabase Storage by S3",
+            "providers.stores.supabase_s3.SupabaseS3Store",
+            "Beside a Supabase project, through its S3 address; everything is read back.",
+        ),
     )
 }
 

@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from providers.views import guides, locations, notifications
+from providers.views import guides, locations, notifications, wizard
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
-    path("locations/new/", locations.location_new, name="location-new"),
+    path("locations/new/", wizard.location_new, name="location-new"),
+    path("locations/new/<slug:kind>/", wizard.location_new_place, name="location-new-place"),
+    path("locations/new/<slug:kind>/credential/", wizard.location_new_credential, name="location-new-credential"),
+    path("locations/<uuid:location_id>/added/", wizard.location_added, name="location-added"),
     path("locations/guides/<slug:kind>/", guides.guide_page, name="location-guide"),
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
     path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),

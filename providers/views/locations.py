@@ -5,21 +5,18 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_POST
 
 from providers import registry
-from providers.forms import HIDDEN, LocationForm
 from providers.models import Location
 from providers.reads import location_cards
-from providers.services.locations import location_create, location_enable, location_validate
+from providers.services.locations import location_enable, location_validate
 from providers.stores.base import StoreError
-from providers.stores.options import InvalidOptions
 from wedbackup.core import clock
 from wedbackup.core.access import admin_only, platform_only
 from wedbackup.core.htmx import render_page
-from wedbackup.core.sealing import SealingError
 
 
 @require_GET
@@ -46,43 +43,13 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
     context = {
         "location": location,
         "card": card,
-        "options": [(name, value) for name, value in location.options.items() if name not in HIDDEN],
+        "options": [(name, value) for name, value in location.options.items() if name != "location_id"],
         "samples": list(location.samples.all()[:12]),
         "kind": registry.KINDS.get(location.kind),
         "copies": location.copies.count(),  # the reverse side of a key of backups
         "credential": location.credentials.filter(retired_at=None).first(),
     }
     return render_page(request, "providers/location.html", "providers/fragments/_location.html", context)
-
-
-@require_http_methods(["GET", "POST"])
-@admin_only
-def location_new(request: HttpRequest) -> HttpResponse:
-    """Add a location of one kind; nothing of its secrets is ever shown again."""
-    kind = request.GET.get("kind", "local")
-    if kind not in registry.KINDS:
-        raise Http404(f"there is no kind of location {kind}")
-    form = LocationForm(request.POST or None, kind=kind)
-    if request.method == "POST" and form.is_valid():
-        try:
-            location = _location_made(form, request.user.get_username())
-        except (InvalidOptions, SealingError) as error:
-            form.add_error(None, f"{error}")
-        except StoreError as error:
-            form.add_error(None, f"{error}. {error.advice}")
-        else:
-            messages.success(request, f"{location.name} is added. Validate it before it holds copies.")
-            return redirect("location", location.pk)
-    return render(
-        request, "providers/location_new.html", {"form": form, "kind": kind, "kinds": registry.KINDS.values()}
-    )
-
-
-def _location_made(form: LocationForm, actor: str) -> Location:
-    options, secrets, where = form.split()
-    return location_create(
-        name=form.cleaned_data["name"], kind=form.kind, options=options, secrets=secrets or None, actor=actor, **where
-    )
 
 
 @require_POST

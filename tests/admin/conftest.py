@@ -40,6 +40,7 @@ def stocked(cast: Cast, vault: Vault, locations: list[Location], clock: ManualCl
         options={"bucket": "weddings", "access_key": "AKIA1", "endpoint_url": "http://127.0.0.1:9"},
         secrets={"secret_key": CANARY},
         account="studio@aws",
+        private_address_allowed=True,
         actor="alice",
         clock=clock,
     )

@@ -33,6 +33,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
             kind=wanted["kind"],
             options=wanted["options"],
             secrets=wanted.get("secrets"),
+            private_address_allowed=True,
             actor=MACHINE,
             account=wanted.get("account", ""),
         )
