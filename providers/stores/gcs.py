@@ -68,7 +68,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 READ_BACK_BYTES = 8 * 1024 * 1024
 RECEIVE_BYTES = 256 * 1024
 CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE")
-_LISTED = "items(name,size,timeCreated,storageClass),nextPageToken"
+_LISTED = "kind,items(name,size,timeCreated,storageClass),nextPageToken"
 
 
 class GCSStore(ObjectStore):

@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.transport.requests import AuthorizedSession, Request
 
+from providers.stores.base import StoreUnavailable
 from providers.stores.gcs_account import ServiceAccount, read_key
 from providers.stores.gcs_options import GCSOptions
 from providers.stores.gcs_upload import Line
 from providers.stores.session import make_session, prepare_session
 from wedbackup.core.clock import Clock
+
+_WITH_RESOURCE = (200, 201)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def open_client(options: GCSOptions, clock: Clock) -> Client:
     ask_token: Any = Request(make_session(options))  # never used, but without it the SDK makes one that retries
     session: Any = AuthorizedSession(credentials, refresh_status_codes=(), auth_request=ask_token)  # type: ignore[no-untyped-call]
     prepare_session(session, options, clock=clock)
+    session.hooks["response"].append(check_answer)
     base_url = options.endpoint_url.rstrip("/")
     sdk = storage.Client(
         project=options.project_id or None,
@@ -56,6 +62,31 @@ def open_client(options: GCSOptions, clock: Clock) -> Client:
     )
     sdk._bucket_metadata_cache = None  # it would ask for the bucket in a thread of its own
     return Client(sdk, Line(session, base_url), os.getpid())
+
+
+def check_answer(answer: requests.Response, **_: object) -> None:
+    """Raise StoreUnavailable for an answer that is not Google's: a hotel's login page, a proxy's own words.
+
+    Handles the session's event "response". The SDK believes whatever it gets, and stumbles over some of it.
+    """
+    path = urlsplit(answer.url).path
+    if answer.status_code in _WITH_RESOURCE:
+        content = path.startswith("/download/")
+        session_begun = "Location" in answer.headers
+        foreign = not content and not session_begun and not str(_field(answer, "kind")).startswith("storage#")
+    else:
+        foreign = answer.status_code >= 300 and not isinstance(_field(answer, "error"), dict | None)
+    if foreign:
+        raise StoreUnavailable(f"{answer.status_code}, but the answer is none of Google's: is something in between?")
+
+
+def _field(answer: requests.Response, name: str) -> Any:
+    """Return a field of a JSON answer; None if there is none or it is no JSON, False if its JSON is no object."""
+    try:
+        fields = answer.json()
+    except ValueError:
+        return None
+    return fields.get(name) if isinstance(fields, dict) else False
 
 
 def _credentials(options: GCSOptions, clock: Clock) -> Credentials:

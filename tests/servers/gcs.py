@@ -262,6 +262,7 @@ def _delete(gcs: GCS, request: Any, response: Any, names: dict[str, str]) -> Non
     if gcs.held is not None and "storage.objects.delete" not in gcs.held:
         raise Refused(403, "forbidden", "The account does not have storage.objects.delete access to the object.")
     _emulate(gcs, request, response)
+    response.status = Status(204, "No Content")
 
 
 def _patch(gcs: GCS, request: Any, response: Any, names: dict[str, str]) -> None:
@@ -292,7 +293,8 @@ def _rewrite(gcs: GCS, request: Any, response: Any, names: dict[str, str]) -> No
 
 def _permissions(gcs: GCS, request: Any, response: Any, names: dict[str, str]) -> None:
     asked = request.query.get("permissions", [])
-    response.json({"permissions": [one for one in asked if gcs.held is None or one in gcs.held]})
+    held = [one for one in asked if gcs.held is None or one in gcs.held]
+    response.json({"kind": "storage#testIamPermissionsResponse", "permissions": held})
 
 
 def _bucket(gcs: GCS, request: Any, response: Any, names: dict[str, str]) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pickle
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from providers.stores.base import (
     AccessDenied,
@@ -97,16 +101,28 @@ def held(gcs: GCS) -> Iterator[set[str]]:
     gcs.held = None
 
 
-class TestPromisesWithoutCredential(StoreContract):
-    @pytest.fixture
-    def store(self, open_gcs: Callable[..., GCSStore]) -> GCSStore:
-        return open_gcs(list_page=3, **IN_CHUNKS)
-
-
-class TestPromisesOfAServiceAccountInAFolder(StoreContract):
+class TestPromisesOfAServiceAccount(StoreContract):
     @pytest.fixture
     def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore]) -> GCSStore:
-        return open_gcs(key_json=gcs.key_json(), prefix="weddings/2026", **IN_CHUNKS)
+        return open_gcs(key_json=gcs.key_json(), list_page=3, **IN_CHUNKS)
+
+
+class TestPromisesInAFolderOverTls(StoreContract):
+    @pytest.fixture
+    def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore], tmp_path: Path) -> Iterator[GCSStore]:
+        with behind_tls(gcs, tmp_path) as (proxy, ca_file):
+            key = gcs.key_json(token_uri=f"{proxy.url}/token")
+            yield open_gcs(endpoint_url=proxy.url, ca_file=ca_file, key_json=key, prefix="weddings/2026", **IN_CHUNKS)
+
+
+@contextlib.contextmanager
+def behind_tls(gcs: GCS, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
+    """Yield a TLS fault proxy in front of the server and the path of the CA file to trust."""
+    ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.cert_pem.write_to_path(str(folder / "gcs-ca.pem"))
+    with FaultProxy(("127.0.0.1", gcs.port), tls=context) as proxy:
+        yield proxy, str(folder / "gcs-ca.pem")
 
 
 # --- what goes over the line
@@ -125,7 +141,6 @@ def test_an_upload_carries_hashes_class_and_key_and_nothing_else_is_asked(
     store.delete("other")
     assert [request.split()[0] for request in proxy.requests] == ["POST", "GET", "DELETE"]
     assert "kmsKeyName=projects%2Fp%2F" in proxy.requests[0]
-    assert threading.active_count() < 50
     blob = store._client().sdk.bucket(store.options.bucket).get_blob("pack")
     assert blob.metadata["sha256"] == PACK_SHA256
 
@@ -209,6 +224,21 @@ def test_an_answer_becomes_the_error_that_says_whether_to_try_again(
     assert "http://" not in str(caught.value)
     assert proxy.fault.hits == 1
     assert len([request for request in proxy.requests if request.startswith("POST")]) == 1
+
+
+@pytest.mark.parametrize("status", ["200 OK", "302 Found", "404 Not Found"])
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"x"', b'{"error": "x"}', b""])
+def test_an_answer_that_is_not_googles_is_never_believed(
+    proxied: GCSStore, proxy: FaultProxy, call: Callable[[GCSStore], object], status: str, body: bytes
+) -> None:
+    proxy.fault = Fault(match=b"/storage/v1/", reply=Reply(status, {}, body), times=9)
+    try:
+        found = call(proxied)
+    except StoreError as error:
+        assert error.advice
+    else:  # a page may be an object's content, and what cannot be found is deleted
+        assert found == body if status == "200 OK" else found is None
+    assert proxy.fault.hits
 
 
 @pytest.mark.parametrize(
@@ -382,7 +412,7 @@ def test_a_bit_flipped_on_the_way_up_is_refused_by_the_server(
 
 
 def test_a_server_that_checks_nothing_is_caught_by_the_hash_in_its_answer(proxied: GCSStore, proxy: FaultProxy) -> None:
-    resource = {"md5Hash": "AAAAAAAAAAAAAAAAAAAAAA==", "size": str(len(PACK))}
+    resource = {"kind": "storage#object", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA==", "size": str(len(PACK))}
     proxy.fault = Fault(match=GCSStore.wire.put, reply=Reply("200 OK", {}, json.dumps(resource).encode()))
     with pytest.raises(ChecksumMismatch):
         proxied.put("pack", PACK)
