@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 ONE_REQUEST_BYTES = 144 * MEBIBYTE  # Dropbox takes 150 MiB; a multiple of its blocks
 OBJECT_BYTES_MAX = 2**41 - 2**22
+FLIPS_DOWN = "a bit that flips on the way down is found by verifying"  # a promise of providers.validation
 SCOPES = (
     "account_info.read",
     "files.metadata.read",
@@ -143,6 +144,7 @@ class DropboxStore(Shared, ObjectStore):
             case_sensitive=False,
             countable=False,
             holds=Holds.DOCUMENTS,
+            exceptions={FLIPS_DOWN: "up to 4 MiB nothing comes down: Dropbox's own hash is compared"},
         )
         self._clock = clock
         self._folder = f"/{check_name(options.folder.strip('/'))}"

@@ -36,7 +36,7 @@ from providers.stores.base import (
     Throttled,
     Unsupported,
 )
-from providers.stores.dropbox_line import Refusal
+from providers.stores.refusal import Refusal
 from wedbackup.core.clock import Clock
 
 # What the SDK raises; the last four when an answer is not what it expects.

@@ -14,6 +14,7 @@ import dropbox
 import requests
 from dropbox.common import PathRoot
 
+from providers.stores.refusal import Refusal, json_object
 from providers.stores.session import prepare_session
 from wedbackup.core.clock import Clock
 
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 4 * 1024 * 1024
 _TAGGED = (401, 403, 404, 409, 422)  # the SDK expects JSON with these
-
-
-class Refusal(Exception):
-    """An answer of the server that the SDK would not hand on whole.
-
-    retry_after: the header Retry-After, as it came.
-    """
-
-    def __init__(self, answer: requests.Response) -> None:
-        self.status = answer.status_code
-        self.retry_after = answer.headers.get("Retry-After")
-        self.text = answer.text[:200].strip()
-        super().__init__(f"{self.status} {self.text}")
 
 
 class DropboxSession(requests.Session):
@@ -50,10 +38,9 @@ class DropboxSession(requests.Session):
         if self._endpoint_url:
             url = self._endpoint_url + urlsplit(str(url)).path
         answer = super().request(method, url, **kwargs)
-        is_json = answer.headers.get("Content-Type", "").startswith("application/json")
-        if answer.status_code == 429 or answer.status_code >= 500 or (answer.status_code in _TAGGED and not is_json):
-            with answer:
-                raise Refusal(answer)
+        status = answer.status_code
+        if status == 429 or status >= 500 or (status in _TAGGED and not (json_object(answer) or {}).get("error")):
+            raise Refusal(answer)
         return answer
 
 

@@ -26,16 +26,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.servers.fake_http import Answer, Refused, Request, range_answer, serving
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 BLOCK_BYTES = 4 * 1024 * 1024
 HOME, TEAM_SPACE, TEAM_FOLDER = "101", "202", "303"
-SCOPES = frozenset(
-    "account_info.read files.metadata.read files.content.read files.content.write sharing.read sharing.write".split()
-)
+_RIGHTS = ("files.metadata.read", "files.content.read", "files.content.write", "sharing.read", "sharing.write")
+SCOPES = frozenset(("account_info.read", *_RIGHTS))
 _SCOPE_OF = {
     "users": "account_info.read",
     "files/get_metadata": "files.metadata.read",
@@ -46,6 +45,7 @@ _SCOPE_OF = {
     "sharing/list_shared_links": "sharing.read",
     "sharing": "sharing.write",
 }
+_TIMES = dict.fromkeys(("client_modified", "server_modified"), "2026-06-12T12:00:00Z")
 
 
 @dataclass
@@ -60,6 +60,9 @@ class Entry:
     @property
     def is_file(self) -> bool:
         return self.content is not None
+
+
+Space: TypeAlias = dict[str, Entry]
 
 
 @dataclass
@@ -93,12 +96,13 @@ class DropboxCloud:
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.clock = clock
+        self.url = ""
         self.app_key, self.app_secret, self.refresh_token = "the-app-key", "the-app-secret", "the-refresh-token"
         self.scopes = SCOPES
         self.read_only: set[str] = set()
         self.space_bytes = 2**40
         self.link_settings = True
-        self.spaces: dict[str, dict[str, Entry]] = {HOME: {}, TEAM_SPACE: {}, TEAM_FOLDER: {}}
+        self.spaces: dict[str, Space] = {HOME: {}, TEAM_SPACE: {}, TEAM_FOLDER: {}}
         self.sessions: dict[str, UploadSession] = {}
         self.links: dict[str, dict[str, Any]] = {}
         self.members: dict[str, list[str]] = {}
@@ -108,9 +112,9 @@ class DropboxCloud:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Serve; yield the address."""
-        with serving(self.answer) as url:
-            yield url
+        """Serve; yield the address, which is then `url` too."""
+        with serving(self.answer) as self.url:
+            yield self.url
 
     def make_folder(self, path: str, *, space: str = TEAM_SPACE) -> None:
         parts = path.strip("/").split("/")
@@ -157,7 +161,7 @@ class DropboxCloud:
             error = {".tag": "missing_scope", "required_scope": scope}
             raise Refused(Answer(401, {"error_summary": "missing_scope/..", "error": error}))
 
-    def _space(self, request: Request) -> dict[str, Entry]:
+    def _space(self, request: Request) -> Space:
         root = json.loads(request.headers.get("Dropbox-API-Path-Root") or '{".tag": "home"}')
         if root[".tag"] == "home":
             return self.spaces[HOME]
@@ -166,23 +170,22 @@ class DropboxCloud:
             raise Refused(Answer(422, {"error": {".tag": "no_permission"}}))
         return self.spaces[number]
 
-    def _users_get_current_account(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _users_get_current_account(self, space: Space, argument: Any, request: Request) -> Any:
+        names = ("given_name", "surname", "familiar_name", "display_name", "abbreviated_name")
+        root = {".tag": "team", "root_namespace_id": TEAM_SPACE, "home_namespace_id": HOME, "home_path": "/Sam"}
         return {
             "account_id": "dbid:" + "A" * 35,
-            "name": dict.fromkeys(("given_name", "surname", "familiar_name", "display_name", "abbreviated_name"), "A"),
-            **{"email": "sam@lumen.example", "email_verified": True, "disabled": False, "locale": "en"},
-            **{"referral_link": "https://db.tt/x", "is_paired": False, "account_type": {".tag": "business"}},
-            "root_info": {
-                ".tag": "team",
-                "root_namespace_id": TEAM_SPACE,
-                "home_namespace_id": HOME,
-                "home_path": "/Sam",
-            },
+            "name": dict.fromkeys(names, "Sam"),
+            "email": "sam@lumen.example",
+            "account_type": {".tag": "business"},
+            "root_info": root,
+            **dict.fromkeys(("locale", "referral_link"), "en"),
+            **dict.fromkeys(("email_verified", "disabled", "is_paired"), False),
         }
 
     # --- files
 
-    def _files_upload(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_upload(self, space: Space, argument: Any, request: Request) -> Any:
         self._check_hash(argument, request.body)
         if problem := self._why_not(space, argument["path"], len(request.body)):
             reason: dict[str, Any] = {".tag": problem[0]}
@@ -192,19 +195,19 @@ class DropboxCloud:
             raise Refused(Answer(409, {"error_summary": "path/..", "error": error}))
         return self._store(space, argument["path"], request.body)
 
-    def _files_upload_session_start(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_upload_session_start(self, space: Space, argument: Any, request: Request) -> Any:
         self._check_hash(argument, request.body)
         name = secrets.token_hex(8)
         self.sessions[name] = UploadSession(bytearray(request.body), self.clock.utcnow())
         return {"session_id": name}
 
-    def _files_upload_session_append_v2(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_upload_session_append_v2(self, space: Space, argument: Any, request: Request) -> Any:
         session = self._session(argument["cursor"])
         self._check_hash(argument, request.body)
         session.content += request.body
         return Answer(200, None)
 
-    def _files_upload_session_finish(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_upload_session_finish(self, space: Space, argument: Any, request: Request) -> Any:
         session = self._session(argument["cursor"], "lookup_failed")
         path = argument["commit"]["path"]
         if problem := self._why_not(space, path, len(session.content)):
@@ -212,7 +215,7 @@ class DropboxCloud:
         session.closed = True
         return self._store(space, path, bytes(session.content) + request.body)
 
-    def _files_download(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_download(self, space: Space, argument: Any, request: Request) -> Any:
         entry = self._entry(space, argument["path"])
         if entry.content is None:
             raise tagged("path", "not_file")
@@ -220,10 +223,10 @@ class DropboxCloud:
         answer.headers["Dropbox-API-Result"] = json.dumps(self._metadata(entry))
         return answer
 
-    def _files_get_metadata(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_get_metadata(self, space: Space, argument: Any, request: Request) -> Any:
         return self._metadata(self._entry(space, argument["path"]))
 
-    def _files_list_folder(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_list_folder(self, space: Space, argument: Any, request: Request) -> Any:
         folder = self._entry(space, argument["path"])
         if folder.is_file:
             raise tagged("path", "not_folder")
@@ -231,13 +234,13 @@ class DropboxCloud:
         found = [entry for path, entry in sorted(space.items()) if path.startswith(below)]
         return self._page([self._metadata(entry) for entry in [folder, *found]], argument.get("limit") or 500)
 
-    def _files_list_folder_continue(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_list_folder_continue(self, space: Space, argument: Any, request: Request) -> Any:
         try:
             return self._page(*self._cursors.pop(argument["cursor"]))
         except KeyError:
             raise tagged("reset") from None
 
-    def _files_delete_v2(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_delete_v2(self, space: Space, argument: Any, request: Request) -> Any:
         entry = self._entry(space, argument["path"], "path_lookup")
         self._check_writable(entry.path, "path_write")
         if argument.get("parent_rev") not in (None, entry.rev):
@@ -247,7 +250,7 @@ class DropboxCloud:
             del space[path]
         return {"metadata": self._metadata(entry)}
 
-    def _files_create_folder_v2(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _files_create_folder_v2(self, space: Space, argument: Any, request: Request) -> Any:
         self._check_writable(argument["path"], "path")
         parts = argument["path"].strip("/").split("/")
         for depth in range(1, len(parts) + 1):
@@ -269,7 +272,7 @@ class DropboxCloud:
             raise tagged(*around, "incorrect_offset", correct_offset=len(session.content))
         return session
 
-    def _why_not(self, space: dict[str, Entry], path: str, size: int) -> list[str]:
+    def _why_not(self, space: Space, path: str, size: int) -> list[str]:
         """Return the tags that say why nothing can be written to `path`."""
         lower, above = path.lower(), path.lower().split("/")[1:-1]
         if any(lower == place or lower.startswith(f"{place}/") for place in self.read_only):
@@ -288,7 +291,7 @@ class DropboxCloud:
         if any(path.lower().startswith(place) for place in self.read_only):
             raise tagged(*around, "no_write_permission")
 
-    def _store(self, space: dict[str, Entry], path: str, content: bytes) -> Any:
+    def _store(self, space: Space, path: str, content: bytes) -> Any:
         shown = ""
         for part in path.split("/")[1:-1]:  # a folder above keeps the case that it was made with
             folder = space.setdefault(f"{shown}/{part}".lower(), Entry(f"{shown}/{part}", None, self.clock.utcnow()))
@@ -297,7 +300,7 @@ class DropboxCloud:
         space[path.lower()] = entry
         return self._metadata(entry)
 
-    def _entry(self, space: dict[str, Entry], path: str, around: str = "path") -> Entry:
+    def _entry(self, space: Space, path: str, around: str = "path") -> Entry:
         try:
             return space[path.lower()]
         except KeyError:
@@ -319,9 +322,7 @@ class DropboxCloud:
 
     # --- sharing
 
-    def _sharing_create_shared_link_with_settings(
-        self, space: dict[str, Entry], argument: Any, request: Request
-    ) -> Any:
+    def _sharing_create_shared_link_with_settings(self, space: Space, argument: Any, request: Request) -> Any:
         entry = self._entry(space, argument["path"])
         if any(link["path"] == entry.path.lower() for link in self.links.values()):
             raise tagged("shared_link_already_exists")
@@ -329,31 +330,31 @@ class DropboxCloud:
         self.links[url] = {"path": entry.path.lower(), "url": url, ".tag": "file" if entry.is_file else "folder"}
         return self._set_link(url, argument["settings"])
 
-    def _sharing_modify_shared_link_settings(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _sharing_modify_shared_link_settings(self, space: Space, argument: Any, request: Request) -> Any:
         if argument.get("remove_expiration"):
             self.links[argument["url"]].pop("expires", None)
         if "access" in argument["settings"]:
             raise tagged("settings_error", "invalid_settings")
         return self._set_link(argument["url"], argument["settings"])
 
-    def _sharing_list_shared_links(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _sharing_list_shared_links(self, space: Space, argument: Any, request: Request) -> Any:
         self._entry(space, argument["path"])
         path = argument["path"].lower()
         return {"links": [self._link(link) for link in self.links.values() if link["path"] == path], "has_more": False}
 
-    def _sharing_revoke_shared_link(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _sharing_revoke_shared_link(self, space: Space, argument: Any, request: Request) -> Any:
         if self.links.pop(argument["url"], None) is None:
             raise tagged("shared_link_not_found")
         return Answer(200, None)
 
-    def _sharing_share_folder(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _sharing_share_folder(self, space: Space, argument: Any, request: Request) -> Any:
         entry = self._entry(space, argument["path"], "bad_path")
         if entry.path.lower() in self.members:
             raise tagged("bad_path", "already_shared", **self._shared_folder(entry))
         self.members[entry.path.lower()] = []
         return {".tag": "complete", **self._shared_folder(entry)}
 
-    def _sharing_add_folder_member(self, space: dict[str, Entry], argument: Any, request: Request) -> Any:
+    def _sharing_add_folder_member(self, space: Space, argument: Any, request: Request) -> Any:
         path = bytes.fromhex(argument["shared_folder_id"]).decode()
         for member in argument["members"]:
             self.members[path].append(f"{member['member']['email']} {member['access_level']['.tag']}")
@@ -369,20 +370,24 @@ class DropboxCloud:
         return self._link(link)
 
     def _link(self, link: dict[str, Any]) -> dict[str, Any]:
-        shown = {name: link[name] for name in (".tag", "url", "expires") if name in link}
-        times = dict.fromkeys(("client_modified", "server_modified"), "2026-06-12T12:00:00Z")
+        allowed = ("can_revoke", "can_set_expiry", "can_remove_expiry", "allow_download", "can_allow_download")
         permissions = {
-            **{"can_revoke": True, "visibility_policies": [], "can_set_expiry": True, "can_remove_expiry": True},
-            **{"allow_download": True, "can_allow_download": True, "can_disallow_download": True},
-            **{"allow_comments": False, "team_restricts_comments": True},
+            "visibility_policies": [],
             "require_password": bool(link["password"]),
+            **dict.fromkeys((*allowed, "can_disallow_download"), True),
+            **dict.fromkeys(("allow_comments", "team_restricts_comments"), False),
         }
-        return {**shown, "name": "x", "rev": "a1b2c3d4e5f6", "size": 1, **times, "link_permissions": permissions}
+        shown = {".tag": link[".tag"], "url": link["url"], "name": "x", "rev": "a1b2c3d4e5f6", "size": 1, **_TIMES}
+        return {**shown, **({"expires": link["expires"]} if "expires" in link else {}), "link_permissions": permissions}
 
     def _shared_folder(self, entry: Entry) -> dict[str, Any]:
         return {
-            **{"access_type": {".tag": "owner"}, "is_inside_team_folder": True, "is_team_folder": False},
-            **{"name": "x", "time_invited": "2026-06-12T12:00:00Z", "preview_url": "https://www.dropbox.com/x"},
+            "shared_folder_id": entry.path.lower().encode().hex(),
+            "access_type": {".tag": "owner"},
+            "access_inheritance": {".tag": "inherit"},
             "policy": {"acl_update_policy": {".tag": "owner"}, "shared_link_policy": {".tag": "anyone"}},
-            **{"access_inheritance": {".tag": "inherit"}, "shared_folder_id": entry.path.lower().encode().hex()},
+            "name": "x",
+            "preview_url": "https://www.dropbox.com/x",
+            "time_invited": "2026-06-12T12:00:00Z",
+            **dict.fromkeys(("is_inside_team_folder", "is_team_folder"), False),
         }
