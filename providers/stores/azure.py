@@ -18,21 +18,16 @@ Limits: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 from __future__ import annotations
 
 import contextlib
-import enum
 import hashlib
-import ipaddress
 import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from azure.core import MatchConditions
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobClient,
@@ -44,10 +39,10 @@ from azure.storage.blob import (
 from urllib3.exceptions import HTTPError
 
 from providers.stores.azure_errors import answer_may_be_lost, map_error
+from providers.stores.azure_options import MEBIBYTE, AzureOptions, Tier
 from providers.stores.azure_rights import ACCOUNT_KEY_RIGHTS, least_rights, read_sas_token
 from providers.stores.azure_upload import BlockUpload, Content, put_at_once, stored_sha256
 from providers.stores.base import (
-    AccessDenied,
     Buffer,
     Capabilities,
     Checksum,
@@ -66,96 +61,14 @@ from providers.stores.base import (
     Wire,
     check_name,
 )
-from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.session import CONNECTIONS, make_session
 from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-MEBIBYTE = 1024 * 1024
 READ_BACK_BYTES = 8 * MEBIBYTE
 RECEIVE_BYTES = 256 * 1024
 WHOLE_BYTES = 1024**5  # larger than any blob: one request, whatever is asked for
-_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
-_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 _PACK = re.compile(r"(?:.*/)?data/.+")
-
-
-class Tier(enum.StrEnum):
-    """Access tiers, in the provider's words."""
-
-    ACCOUNT = "account"  # whatever the account's default is
-    HOT = "Hot"
-    COOL = "Cool"
-    COLD = "Cold"
-    ARCHIVE = "Archive"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AzureOptions(LineOptions):
-    """Where the container is and who we are there. One of the two secrets is enough; the token wins over the key."""
-
-    account: str = option("Storage account", env="AZURE_STORAGE_ACCOUNT")
-    container: str = option("Container", env="AZURE_BACKUP_CONTAINER")
-    sas_token: str = option(
-        "SAS token",
-        default="",
-        secret=True,
-        env="AZURE_STORAGE_SAS_TOKEN",
-        text="For this container, with the rights rcwl (and d to prune).",
-    )
-    account_key: str = option(
-        "Account key",
-        default="",
-        secret=True,
-        env="AZURE_STORAGE_KEY",
-        text="Instead of a token. It may do everything in the whole account.",
-    )
-    endpoint_url: str = option(
-        "Address",
-        default="",
-        env="AZURE_ENDPOINT_URL",
-        text="Empty for the public Azure; https://ACCOUNT.blob... of another cloud or a private endpoint.",
-    )
-    prefix: str = option("Folder in the container", default="", text="Names begin with it; empty for all of it.")
-    tier: Tier = option(  # noqa: RUF009 - `option` makes a field, each call its own
-        "Access tier of packs",
-        default=Tier.ACCOUNT,
-        text="Hot, Cool, Cold (online), Archive (hours to read), or account for its default, as all else has.",
-    )
-    object_lock: bool = option("Objects can be locked", default=False, text="With version-level immutability only.")
-    single_put_bytes: int = option("Largest single upload [bytes]", default=64 * MEBIBYTE)
-    part_bytes: int = option("Block of a larger upload [bytes]", default=16 * MEBIBYTE)
-    list_page: int = option("Objects per page of a listing", default=5000)
-
-    def __post_init__(self) -> None:
-        if not _ACCOUNT.fullmatch(self.account):
-            raise InvalidOptions("option account: 3 to 24 small letters and digits, no address")
-        if not _CONTAINER.fullmatch(self.container):
-            raise InvalidOptions("option container: 3 to 63 small letters, digits and single dashes, no path")
-        if not (self.sas_token or self.account_key):
-            raise InvalidOptions("option sas_token or account_key: one of them is needed")
-        parts = urlsplit(self.endpoint_url)
-        if self.endpoint_url and (parts.scheme not in ("https", "http") or not parts.netloc):
-            raise InvalidOptions("option endpoint_url: write it with https:// in front")
-        if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-            raise InvalidOptions(
-                "option endpoint_url: only https://host or https://host:port; the container goes apart"
-            )
-        if not 0 < self.single_put_bytes <= 5000 * MEBIBYTE:
-            raise InvalidOptions("option single_put_bytes: Azure takes up to 5000 MiB (5242880000) in one request")
-        if not 64 * 1024 <= self.part_bytes <= 4000 * MEBIBYTE:
-            raise InvalidOptions("option part_bytes: from 64 KiB (65536) to 4000 MiB (4194304000)")
-        if not 1 <= self.list_page <= 5000:
-            raise InvalidOptions("option list_page: from 1 to 5000")
-
-    @property
-    def account_url(self) -> str:
-        """The account's address; behind a bare IP address or localhost (emulators) its name is part of the path."""
-        url = self.endpoint_url.rstrip("/") or f"https://{self.account}.blob.core.windows.net"
-        host = urlsplit(url).hostname or ""
-        with contextlib.suppress(ValueError):
-            host = "localhost" if ipaddress.ip_address(host) else host
-        return f"{url}/{self.account}" if host == "localhost" else url
 
 
 class AzureStore(ObjectStore):
@@ -254,19 +167,17 @@ class AzureStore(ObjectStore):
         return _info(name, found, sha256=sha256, proof=proof)
 
     def remove_unfinished(self, *, before: datetime) -> int:
-        """Remove what interrupted uploads left behind: blocks of names that have no committed blob.
+        """Remove what interrupted uploads left behind: blocks of names that have no blob.
 
-        Azure has no request for that. An empty blob takes the place of the blocks, only if there is no blob, and is
-        deleted again, only if it is still that one; for this moment the empty blob can be seen. It is not begun without
-        the right to delete. What an upload that is under way loses by it, it sends again.
+        A name is taken back only if nothing was stored under it, and not if that has changed since `before`. What an
+        upload that is still under way loses by it, it sends again. Needs the right to delete; without, Azure itself
+        drops such blocks a week after the last one came.
         """
-        if self._token and self._token.rights is not None and "d" not in self._token.rights:
-            raise AccessDenied("removing unfinished uploads needs the right to delete (d) in the SAS token")
         removed = 0
         with self._errors("removing unfinished uploads"):
             for found in self._listed("", include=["uncommittedblobs"]):
                 if found.size == 0 and found.last_modified and found.last_modified < before:
-                    removed += _discard_blocks(self._container().get_blob_client(found.name))
+                    removed += _discard_blocks(self._container().get_blob_client(found.name), before)
         return removed
 
     def change_class(self, name: str, storage_class: str) -> None:
@@ -308,8 +219,8 @@ class AzureStore(ObjectStore):
         locked = found.immutable_storage_with_versioning_enabled or found.has_immutability_policy
         return PlaceFacts(
             public=found.public_access is not None,
+            versioned=self._keeps_deleted() or self._keeps_versions(),
             locked=bool(locked or found.has_legal_hold),
-            lifecycle=self._soft_delete(),
             excess_rights=excess,
         )
 
@@ -329,7 +240,9 @@ class AzureStore(ObjectStore):
 
     def _listed(self, prefix: str, **arguments: Any) -> Iterator[Any]:
         return self._container().list_blobs(
-            name_starts_with=self._prefix + prefix, results_per_page=self.options.list_page, **arguments
+            name_starts_with=self._prefix + prefix,
+            raw_response_hook=_refuse_strange_listing,
+            **{"results_per_page": self.options.list_page, **arguments},
         )
 
     def _received(self, answer: Any) -> bytes:
@@ -364,14 +277,18 @@ class AzureStore(ObjectStore):
         except AzureError:
             return False
 
-    def _soft_delete(self) -> tuple[str, ...]:
-        """Return in words for how long the account keeps what was deleted; nothing where we may not ask."""
-        try:
-            with self._errors("looking at the account"):
-                policy = self._service().get_service_properties()["delete_retention_policy"]
-        except StoreError:
-            return ()
-        return (f"deleted objects are kept for {policy.days} days (soft delete)",) if policy.enabled else ()
+    def _keeps_deleted(self) -> bool:
+        """Say whether the account keeps for some days what was deleted or overwritten (soft delete)."""
+        with contextlib.suppress(StoreError), self._errors("looking at the account"):
+            return bool(self._service().get_service_properties()["delete_retention_policy"].enabled)
+        return False
+
+    def _keeps_versions(self) -> bool | None:
+        """Say whether some blob here has a version; None if it cannot be told: the setting itself cannot be read."""
+        with contextlib.suppress(StoreError), self._errors("looking for versions"):
+            some = next(iter(self._listed("", include=["versions"], results_per_page=1)), None)
+            return True if some is not None and some.version_id else None
+        return None
 
     def _tier_of(self, name: str) -> StandardBlobTier | None:
         """Return the tier for a new object: of packs; what is needed to find and open them stays in the default."""
@@ -404,7 +321,10 @@ class AzureStore(ObjectStore):
         return BlobServiceClient(
             options.account_url,
             credential=credential,
-            transport=RequestsTransport(session=make_session(options), connection_verify=options.ca_file or True),
+            transport=RequestsTransport(
+                session=make_session(options, clock=self._clock),
+                connection_verify=options.ca_file or True,  # the SDK's own value would win over the session's
+            ),
             permit_redirects=False,
             retry_total=0,
             retry_connect=0,
@@ -423,10 +343,10 @@ class AzureStore(ObjectStore):
             yield
         except (AzureError, HTTPError, OSError, ValueError) as exc:
             error = map_error(exc, what, self._clock)
-            if isinstance(error, LocationMissing) or (isinstance(error, ObjectNotFound) and name is None):
-                advice = error.advice if isinstance(error, LocationMissing) else LocationMissing.advice
-                error = LocationMissing(f"{what}: container {self.options.container} does not exist ({error})")
-                error.advice = advice
+            if isinstance(error, ObjectNotFound) and name is None:
+                error = LocationMissing(str(error))
+            if isinstance(error, LocationMissing):
+                error.args = (f"{error} (container {self.options.container} of account {self.options.account})",)
             raise error from exc
 
 
@@ -436,14 +356,19 @@ def _info(name: str, found: Any, **known: Any) -> ObjectInfo:
     return ObjectInfo(name, found.size, modified=found.last_modified, storage_class=tier, **known)
 
 
-def _discard_blocks(blob: BlobClient) -> int:
-    """Remove the uncommitted blocks of a name that has no blob; return 1 if there were any, else 0."""
-    committed, uncommitted = blob.get_block_list("all")
-    if committed or not uncommitted:
+def _refuse_strange_listing(answer: Any) -> None:
+    """A stranger's page, a proxy's perhaps, is no empty listing; the SDK stumbles over it or reads nothing in it."""
+    response = answer.http_response
+    if response.status_code == 200 and b"<EnumerationResults" not in response.internal_response.content[:1000]:
+        raise StoreUnavailable("the answer is no listing of Azure's: is there a proxy or a login page in between?")
+
+
+def _discard_blocks(blob: BlobClient, before: datetime) -> int:
+    """Remove the uncommitted blocks of a name without a blob; return 1 if there were any, else 0."""
+    if blob.exists():
         return 0
     try:
-        etag = blob.upload_blob(b"", overwrite=False)["etag"]
-    except ResourceExistsError:
+        blob.delete_blob(if_unmodified_since=before)
+    except (ResourceNotFoundError, ResourceModifiedError):  # gone, or a blob in the meantime
         return 0
-    blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
     return 1

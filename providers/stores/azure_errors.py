@@ -7,6 +7,7 @@ Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-c
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from azure.core import exceptions as sdk
 
@@ -62,7 +63,7 @@ _KINDS: dict[str, type[StoreError]] = {
 }
 _ADVICE = {
     "AccountIsDisabled": "Azure has disabled the storage account: look at the subscription and its payment.",
-    "ContainerBeingDeleted": "Somebody deleted the container: restore it in the portal (soft delete) or make a new one.",
+    "ContainerBeingDeleted": "Somebody deleted the container: restore it in the portal or make a new one.",
     "BlobImmutableDueToPolicy": "It is protected against changes; it can go when its retention has ended.",
     "BlobImmutableDueToLegalHold": "A legal hold protects it; whoever set it has to lift it first.",
     "LeaseIdMissing": "Something holds a lease on the blob: break the lease in the portal, then try again.",
@@ -87,9 +88,9 @@ def map_error(exc: Exception, what: str, clock: Clock) -> StoreError:
         return _map_answer(exc, what, clock)
     if isinstance(exc, sdk.ClientAuthenticationError):  # signing failed, nothing was sent
         return AccessDenied(f"{what}: the account key is not one; copy it whole from the portal (Access keys)")
-    if isinstance(exc, sdk.ServiceRequestError | sdk.ServiceResponseError | OSError) or not isinstance(exc, ValueError):
-        return error_of_connection(exc, what)
-    return Rejected(f"{what}: {reason(exc)}")
+    if isinstance(exc, ValueError):
+        return StoreUnavailable(f"{what}: the answer makes no sense ({reason(exc)})")
+    return error_of_connection(exc, what)
 
 
 def answer_may_be_lost(exc: Exception) -> bool:
@@ -105,7 +106,7 @@ def answer_may_be_lost(exc: Exception) -> bool:
 
 def code_of(exc: sdk.HttpResponseError) -> str:
     """Return Azure's own code for what went wrong; "" if it gave none."""
-    code = getattr(exc, "error_code", None) or (exc.response.headers.get("x-ms-error-code") if exc.response else None)
+    code = getattr(exc, "error_code", None) or _header(exc, "x-ms-error-code")
     return str(getattr(code, "value", code) or "")
 
 
@@ -113,15 +114,20 @@ def _map_answer(exc: sdk.HttpResponseError, what: str, clock: Clock) -> StoreErr
     status, code = int(exc.status_code or 0), code_of(exc)
     said = str(exc.message).split("\n", 1)[0]
     message = f"{what}: {status} {code} {said}"[:MESSAGE_CHARACTERS].strip()
-    retry_after = retry_after_seconds(exc.response.headers.get("retry-after") if exc.response else None, clock)
+    retry_after = retry_after_seconds(_header(exc, "retry-after"), clock)
     if code == "AuthenticationFailed" and (error := _authentication_error(exc, what, clock)):
         return error
-    kind = _KINDS.get(code)
+    kind = _KINDS.get(code) or (StoreUnavailable if status < 400 else None)  # a success of somebody else's
     error = (
         kind(message, retry_after=retry_after) if kind else error_of_answer(status, message, retry_after=retry_after)
     )
     error.advice = _ADVICE.get(code, error.advice)
     return error
+
+
+def _header(exc: sdk.HttpResponseError, name: str) -> str | None:
+    answer: Any = exc.response
+    return answer.headers.get(name) if answer is not None else None
 
 
 def _authentication_error(exc: sdk.HttpResponseError, what: str, clock: Clock) -> StoreError | None:

@@ -83,18 +83,22 @@ class BlockUpload:
     clock: Clock
 
     def stage(self) -> list[str]:
-        """Send the blocks that the server does not have yet; return the ids of all, in order."""
+        """Send the blocks that the server does not have yet; return the ids of all, in order.
+
+        The first goes alone: if it is refused, no other was sent in vain, and none is left there.
+        """
         kept = self._kept()
-        pieces = list(self._pieces())
+        first, *rest = self._pieces()
+        ids = [self._stage(0, first, kept)]
         with ThreadPoolExecutor(STAGED_AT_ONCE, thread_name_prefix="azure-blocks") as pool:
-            futures = [pool.submit(self._stage, number, piece, kept) for number, piece in enumerate(pieces)]
+            futures = [pool.submit(self._stage, number, piece, kept) for number, piece in enumerate(rest, start=1)]
             done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-            if waiting:  # one has failed: do not begin the rest
+            if waiting:  # one has failed: do not begin the others
                 pool.shutdown(cancel_futures=True)
         failed = next((error for future in done if (error := future.exception())), None)
         if failed:
             raise failed
-        return [future.result() for future in futures]
+        return ids + [future.result() for future in futures]
 
     def commit(self, ids: list[str], tier: StandardBlobTier | None) -> None:
         """Make the blob out of its blocks."""
