@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ from providers.stores.base import (
     Capabilities,
     Checksum,
     ChecksumMismatch,
-    InvalidName,
     LocationMissing,
     ObjectCorrupt,
     ObjectInfo,
@@ -47,15 +45,17 @@ from providers.stores.base import (
     StoreError,
     StoreUnavailable,
     Wire,
-    check_name,
 )
 from providers.stores.options import InvalidOptions, LineOptions, option
+from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.supabase_api import (
     RangePastEnd,
     Service,
     StoredObject,
     answer_may_be_lost,
     bare_etag,
+    check_project_address,
+    checked_name,
     is_cached,
     listed_objects,
 )
@@ -64,10 +64,8 @@ from providers.stores.transfer import Body, Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 CONNECTIONS = 16
-READ_BACK_BYTES = 8 * 1024 * 1024
-RECEIVE_BYTES = 256 * 1024
 LIST_PAGE = 1000
-_KEY = re.compile(r"[A-Za-z0-9_/!.*'() &$@=;:+,?-]*")
+LARGEST_PACK_BYTES = 128 * 1024 * 1024  # what the format allows; usual are 16 MiB
 _PLACEHOLDER = ".emptyFolderPlaceholder"  # what the console puts into an empty folder
 
 
@@ -86,8 +84,7 @@ class SupabaseOptions(LineOptions):
     region: str = option("Region", default="", text="Where the project is; only for the judgement of distances.")
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[^\s?#]+", self.url):
-            raise InvalidOptions("option url: write the project's address with https:// in front")
+        check_project_address(self.url)
         if not re.fullmatch(r"[\x21-\x7e]+", self.service_key):
             raise InvalidOptions("option service_key: it has spaces or signs that no key has; copy it again")
 
@@ -124,7 +121,7 @@ class SupabaseStore(ObjectStore):
     def __init__(self, options: SupabaseOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
         self._clock = clock
-        self._prefix = f"{_checked(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
+        self._prefix = f"{checked_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
         self._bucket = quote(options.bucket, safe="")
         self._service = Service(options.url, options.service_key, options, clock)
         self._uploads = ResumableUploads(self._service, options.bucket, clock)
@@ -155,7 +152,21 @@ class SupabaseStore(ObjectStore):
         if length == 0:
             self.head(name)
             return b""
-        return self._read(name, offset, length)
+        headers = {}
+        if offset or length is not None:
+            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        try:
+            path = self._download_path(name)
+            with self._service.answer(f"reading {name}", "GET", path, headers=headers) as response:
+                content = received(response.raw.stream(RECEIVE_BYTES), self._clock)
+        except RangePastEnd:
+            return b""
+        announced = response.headers.get("Content-Length")
+        if announced is not None and int(announced) != len(content):
+            raise StoreUnavailable(f"{name} ended early: {len(content)} of {announced} bytes")
+        if headers and response.status_code != 206:  # something on the way ignores ranges and sent everything
+            content = content[offset:] if length is None else content[offset : offset + length]
+        return content
 
     def head(self, name: str) -> ObjectInfo:
         return _info(name, self._stored(name))
@@ -194,10 +205,11 @@ class SupabaseStore(ObjectStore):
         to the SHA-256 by our own word: who has the service key could forge both. Everything else is read back.
         """
         stored = self._stored(name)
-        if self._backend_agrees(name, stored):
-            found, proof = stored.recorded.get("sha256"), Proof.SERVER_MD5
+        etag, recorded = self._backend_etag(name, stored), stored.recorded
+        if etag and "sha256" in recorded and etag in recorded.get("etags", "").split(","):
+            found, proof = recorded["sha256"], Proof.SERVER_MD5
         else:
-            found, proof = self._read_back(name, stored.size_bytes), Proof.READ_BACK
+            found, proof = sha256_by_reading(self, name, stored.size_bytes), Proof.READ_BACK
         if found != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
         return _info(name, stored, sha256=sha256, proof=proof)
@@ -210,13 +222,18 @@ class SupabaseStore(ObjectStore):
         return self._uploads.remove(before=before)
 
     def facts(self) -> PlaceFacts:
-        bucket = self._bucket_settings()
+        bucket, dangers = self._bucket_settings(), []
+        if (limit := bucket.get("file_size_limit")) and limit < LARGEST_PACK_BYTES:
+            dangers.append(f"the bucket refuses objects above {limit} bytes, and packs may be larger")
+        if (kinds := bucket.get("allowed_mime_types")) and CONTENT_TYPE not in kinds:
+            dangers.append(f"the bucket refuses objects of the type {CONTENT_TYPE}, which all of ours have")
         return PlaceFacts(
             public=bool(bucket.get("public")),
             versioned=False,
             locked=False,
             region=self.options.region or None,
             excess_rights=("everything in the whole project: its service key cannot be narrowed to a bucket",),
+            dangers=tuple(dangers),
         )
 
     @classmethod
@@ -256,7 +273,8 @@ class SupabaseStore(ObjectStore):
             raise StoreUnavailable(f"{name} was replaced by somebody else before it was proved")
         if stored.size_bytes == fingerprint.size_bytes and stored.etag in fingerprint.etags:
             return _info(name, stored, proof=Proof.SERVER_MD5)
-        if self._read_back(name, stored.size_bytes) == fingerprint.sha256:
+        self._backend_etag(name, stored)  # for the question whether the CDN will answer: it may have the old object
+        if sha256_by_reading(self, name, stored.size_bytes) == fingerprint.sha256:
             return _info(name, stored, proof=Proof.READ_BACK)
         self.delete(name)
         raise ChecksumMismatch(f"{name} was stored damaged, and was removed again")
@@ -281,63 +299,25 @@ class SupabaseStore(ObjectStore):
             raise LocationMissing(str(error)) from error
         return settings
 
-    def _backend_agrees(self, name: str, stored: StoredObject) -> bool:
-        """Ask the backend itself, by reading one byte, for its ETag and length; False if that tells nothing."""
-        path = f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
-        if not stored.size_bytes:  # it has no first byte
-            return False
-        response = self._service.call(f"asking for {name}", "GET", path, headers={"Range": "bytes=0-0"})
+    def _backend_etag(self, name: str, stored: StoredObject) -> str:
+        """Ask the backend itself, by reading one byte, for its ETag; "" if there is no byte or the length is another.
+
+        Raises StoreError when it was not the backend that answered.
+        """
+        if not stored.size_bytes:
+            return ""
+        path, what = self._download_path(name), f"asking for {name}"
+        response = self._service.call(what, "GET", path, headers={"Range": "bytes=0-0"})
+        if is_cached(response.headers):
+            raise _cached(name)
         size = response.headers.get("Content-Range", "").rpartition("/")[2]
-        same = bare_etag(response.headers.get("ETag", "")) in stored.recorded.get("etags", "").split(",")
-        return same and size == str(stored.size_bytes) and not is_cached(response.headers)
+        return bare_etag(response.headers.get("ETag", "")) if size == str(stored.size_bytes) else ""
 
-    def _read_back(self, name: str, size_bytes: int) -> str:
-        """Return the SHA-256 of what is stored, read from the service and from no cache."""
-        digest, position = hashlib.sha256(), 0
-        while position < size_bytes:
-            piece = self._read(name, position, READ_BACK_BYTES, as_proof=True)
-            if not piece:
-                raise StoreUnavailable(f"{name} became shorter while it was read")
-            digest.update(piece)
-            position += len(piece)
-        return digest.hexdigest()
-
-    def _read(self, name: str, offset: int, length: int | None, *, as_proof: bool = False) -> bytes:
-        headers = {}
-        if offset or length is not None:
-            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-        path = f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
-        try:
-            with self._service.answer(f"reading {name}", "GET", path, headers=headers) as response:
-                if as_proof and is_cached(response.headers):
-                    raise _cached(name)
-                content = self._received(response.raw)
-        except RangePastEnd:
-            return b""
-        announced = response.headers.get("Content-Length")
-        if announced is not None and int(announced) != len(content):
-            raise StoreUnavailable(f"{name} ended early: {len(content)} of {announced} bytes")
-        if headers and response.status_code != 206:  # something on the way ignores ranges and sent everything
-            content = content[offset:] if length is None else content[offset : offset + length]
-        return content
-
-    def _received(self, raw: Any) -> bytes:
-        """Read an answer's body to its end."""
-        pace, pieces, position = Pace(self._clock), [], 0
-        while piece := raw.read(RECEIVE_BYTES):
-            pieces.append(piece)
-            position += len(piece)
-            pace.check(position)
-        return b"".join(pieces)
+    def _download_path(self, name: str) -> str:
+        return f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
 
     def _key(self, name: str) -> str:
-        return self._prefix + _checked(name)
-
-
-def _checked(name: str) -> str:
-    if not _KEY.fullmatch(check_name(name, ascii_only=True)):
-        raise InvalidName(f"Supabase takes only letters, digits and _/!.*'() &$@=;:+,?- in names: {name[:80]!a}")
-    return name
+        return self._prefix + checked_name(name)
 
 
 def _info(name: str, stored: StoredObject, *, sha256: str | None = None, proof: Proof | None = None) -> ObjectInfo:

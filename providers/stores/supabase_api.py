@@ -13,8 +13,7 @@ import binascii
 import contextlib
 import http.client
 import json
-import os
-import threading
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,8 +34,10 @@ from providers.stores.base import (
     StoreError,
     StoreUnavailable,
     Throttled,
+    check_name,
 )
-from providers.stores.options import LineOptions
+from providers.stores.options import InvalidOptions, LineOptions
+from providers.stores.per_process import PerProcess
 from providers.stores.session import make_session
 from wedbackup.core.clock import Clock
 
@@ -44,6 +45,7 @@ REFUSAL_BYTES = 64 * 1024
 _KEY_ADVICE = (
     "Enter the project's service_role key, or a secret key (sb_secret_...): Project Settings, API Keys in the console."
 )
+_NAME = re.compile(r"[A-Za-z0-9_/!.*'() &$@=;:+,?-]*")
 _EXPIRED_WORDS = ("jwt expired", '"exp" claim timestamp check failed')
 _DENIED_CODES = {"AccessDenied", "InvalidJWT", "InvalidSignature", "SignatureDoesNotMatch", "Unauthorized"}
 _CACHED = {"HIT", "STALE", "UPDATING", "REVALIDATED"}
@@ -68,9 +70,7 @@ class Service:
         """url: the project's address; key: the service key; options: how to reach it."""
         self._base = f"{url.rstrip('/')}/storage/v1"
         self._key, self._options, self._clock = key, options, clock
-        self._lock = threading.Lock()
-        self._session: requests.Session | None = None
-        self._session_pid = 0
+        self._sessions = PerProcess(self._open, requests.Session.close)
 
     def call(self, what: str, method: str, path: str, **request: Any) -> requests.Response:
         """Send a request (arguments as of `requests`) and return the answer with its whole body.
@@ -93,7 +93,7 @@ class Service:
     @contextlib.contextmanager
     def answer(self, what: str, method: str, path: str, **request: Any) -> Iterator[requests.Response]:
         """Like `call`, but the body is still to be read inside the block."""
-        session = self._own_session()
+        session = self._sessions.get()
         try:
             with session.request(
                 method, f"{self._base}{path}", stream=True, allow_redirects=False, **request
@@ -106,21 +106,15 @@ class Service:
 
     def close(self) -> None:
         """Close the connections of this process."""
-        with self._lock:
-            if self._session is not None and self._session_pid == os.getpid():
-                self._session.close()
-            self._session = None
+        self._sessions.close()
 
-    def _own_session(self) -> requests.Session:
-        with self._lock:
-            if self._session is None or self._session_pid != os.getpid():
-                check_key(self._key)
-                session = make_session(self._options)
-                session.headers.update(
-                    {"Authorization": f"Bearer {self._key}", "apikey": self._key, "Accept-Encoding": "identity"}
-                )
-                self._session, self._session_pid = session, os.getpid()
-            return self._session
+    def _open(self) -> requests.Session:
+        check_key(self._key)
+        session = make_session(self._options)
+        session.headers.update(
+            {"Authorization": f"Bearer {self._key}", "apikey": self._key, "Accept-Encoding": "identity"}
+        )
+        return session
 
 
 @dataclass(frozen=True)
@@ -142,10 +136,10 @@ class StoredObject:
     def of(cls, said: Any, what: str) -> StoredObject:
         """Return what /object/info `said`; raise StoreUnavailable if that makes no sense."""
         try:
-            recorded = said["metadata"] if isinstance(said["metadata"], dict) else {}
+            recorded = {name: value for name, value in (said["metadata"] or {}).items() if isinstance(value, str)}
             modified = datetime.fromisoformat(said["last_modified"])
             return cls(int(said["size"]), bare_etag(said["etag"] or ""), modified, recorded)
-        except (KeyError, TypeError, ValueError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise _nonsense(what, exc) from exc
 
 
@@ -172,6 +166,19 @@ def bare_etag(etag: str) -> str:
 def is_cached(headers: Mapping[str, str]) -> bool:
     """Say whether the CDN answered instead of the service (header of Cloudflare, which the hosted service uses)."""
     return headers.get("cf-cache-status", "").upper() in _CACHED
+
+
+def check_project_address(url: str) -> None:
+    """Raise InvalidOptions unless `url` is the bare address of a project."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+        raise InvalidOptions("option url: only https://<project>.storage.supabase.co, with nothing behind it")
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if Supabase takes it (src/storage/limits.ts); raise InvalidName otherwise."""
+    if not _NAME.fullmatch(check_name(name, ascii_only=True)):
+        raise InvalidName(f"Supabase takes only letters, digits and _/!.*'() &$@=;:+,?- in names: {name[:80]!a}")
+    return name
 
 
 def check_key(key: str) -> None:

@@ -17,7 +17,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ import requests
 from providers.stores.base import LocationMissing, ObjectNotFound, StoreError, StoreUnavailable
 from providers.stores.supabase_api import Service
 from providers.stores.transfer import Body, Pace
+from providers.stores.unfinished import UnfinishedUploads
 from wedbackup.core.clock import Clock
 
 CHUNK_BYTES = 6 * 1024 * 1024  # what the hosted service demands of every PATCH but the last
@@ -49,12 +49,12 @@ class Fingerprint:
     etags: tuple[str, ...]
 
     @classmethod
-    def of(cls, view: memoryview, sha256: str | None) -> Fingerprint:
-        """Return the fingerprint of `view`; sha256: if it is known already."""
+    def of(cls, view: memoryview, sha256: str | None, *, part_bytes: int = CHUNK_BYTES) -> Fingerprint:
+        """Return the fingerprint of `view`; sha256: if it is known already; part_bytes: how a large one goes up."""
         whole = hashlib.md5(view, usedforsecurity=False)
         digests = [whole.digest()]
-        if len(view) > CHUNK_BYTES:
-            pieces = (view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES))
+        if len(view) > part_bytes:
+            pieces = (view[start : start + part_bytes] for start in range(0, len(view), part_bytes))
             digests = [hashlib.md5(piece, usedforsecurity=False).digest() for piece in pieces]
         parts = f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
         return cls(len(view), sha256 or hashlib.sha256(view).hexdigest(), (whole.hexdigest(), parts))
@@ -64,60 +64,47 @@ class Fingerprint:
         return json.dumps({"sha256": self.sha256, "etags": ",".join(self.etags)})
 
 
-@dataclass
-class _Session:
-    """An upload that the server has not finished: its path and when we last heard of it."""
-
-    path: str
-    touched: datetime
-
-
 class ResumableUploads:
     """Uploads by TUS 1.0.0 (https://tus.io/protocols/resumable-upload), which go on where an earlier attempt ended.
 
-    Sessions are remembered in memory only: another process starts anew, and what it leaves expires at the server.
+    They are remembered in memory only: another process starts anew, and what was left expires at the server.
     """
 
     def __init__(self, service: Service, bucket: str, clock: Clock) -> None:
         self._service, self._bucket, self._clock = service, bucket, clock
-        self._lock = threading.Lock()
-        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._unfinished = UnfinishedUploads[str]()  # by their paths at the server
 
     def send(self, key: str, view: memoryview, fingerprint: Fingerprint) -> None:
         """Send what the server does not have yet of `view`; the last piece makes the object visible.
 
-        After a failure that may pass, the session is kept for the next attempt.
+        After a failure it is remembered for the next attempt.
         """
-        identity = (key, fingerprint.sha256)
-        session, offset = self._resume(identity, len(view))
-        if session is None:
-            session = self._create(key, fingerprint)
+        path, offset = self._resume(key, fingerprint)
+        if not path:
+            path = self._create(key, fingerprint)
         try:
             while offset < len(view):
-                offset = self._patch(session, key, offset, view[offset : offset + CHUNK_BYTES])
+                offset = self._patch(path, key, offset, view[offset : offset + CHUNK_BYTES])
         except StoreError:
-            session.touched = self._clock.utcnow()
-            with self._lock:
-                self._sessions[identity] = session
+            self._keep(key, fingerprint, path)
             raise
 
     def abandon(self, key: str, fingerprint: Fingerprint) -> None:
         """Remove what an attempt left, if it left anything."""
-        with self._lock:
-            session = self._sessions.pop((key, fingerprint.sha256), None)
-        if session is not None:
-            self._terminate(session)
+        if path := self._unfinished.take(key, fingerprint.sha256):
+            self._terminate(path)
 
     def remove(self, *, before: datetime) -> int:
-        """Remove the sessions of this process that nothing happened to since `before`; return how many."""
-        with self._lock:
-            old = [identity for identity, session in self._sessions.items() if session.touched < before]
-            sessions = [self._sessions.pop(identity) for identity in old]
-        for session in sessions:
-            self._terminate(session)
-        return len(sessions)
+        """Remove the uploads of this process that nothing happened to since `before`; return how many."""
+        paths = self._unfinished.take_before(before)
+        for path in paths:
+            self._terminate(path)
+        return len(paths)
 
-    def _create(self, key: str, fingerprint: Fingerprint) -> _Session:
+    def _keep(self, key: str, fingerprint: Fingerprint, path: str) -> None:
+        self._unfinished.keep(key, fingerprint.sha256, path, now=self._clock.utcnow())
+
+    def _create(self, key: str, fingerprint: Fingerprint) -> str:
         fields = {
             "bucketName": self._bucket,
             "objectName": key,
@@ -133,36 +120,34 @@ class ResumableUploads:
         upload_id = response.headers.get("Location", "").rstrip("/").rpartition("/")[2]
         if not upload_id:
             raise StoreUnavailable(f"beginning to store {key}: the server named no upload")
-        return _Session(f"{_PATH}/{upload_id}", self._clock.utcnow())
+        return f"{_PATH}/{upload_id}"
 
-    def _resume(self, identity: tuple[str, str], size_bytes: int) -> tuple[_Session | None, int]:
-        """Return the session of an earlier attempt and how far it came; (None, 0) without one or if it expired."""
-        with self._lock:  # whoever takes it has it alone
-            session = self._sessions.pop(identity, None)
-        if session is None:
-            return None, 0
-        what = f"asking how much of {identity[0]} is there"
+    def _resume(self, key: str, fingerprint: Fingerprint) -> tuple[str, int]:
+        """Return the path of an earlier attempt and how far it came [bytes]; ("", 0) without one or if it expired."""
+        path = self._unfinished.take(key, fingerprint.sha256)
+        if path is None:
+            return "", 0
+        what = f"asking how much of {key} is there"
         try:
-            response = self._service.call(what, "HEAD", session.path, headers=_TUS)
+            response = self._service.call(what, "HEAD", path, headers=_TUS)
         except ObjectNotFound:
-            return None, 0
+            return "", 0
         except StoreError:
-            with self._lock:
-                self._sessions[identity] = session
+            self._keep(key, fingerprint, path)
             raise
-        return session, _offset(response, 0, size_bytes, what)
+        return path, _offset(response, 0, fingerprint.size_bytes, what)
 
-    def _patch(self, session: _Session, key: str, offset: int, piece: memoryview) -> int:
+    def _patch(self, path: str, key: str, offset: int, piece: memoryview) -> int:
         """Send one piece; return how far the server is now [bytes]."""
         headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
         what = f"storing {key} from byte {offset} on"
         body = Body(piece, Pace(self._clock))
-        response = self._service.call(what, "PATCH", session.path, headers=headers, data=body)
+        response = self._service.call(what, "PATCH", path, headers=headers, data=body)
         return _offset(response, offset + 1, offset + len(piece), what)
 
-    def _terminate(self, session: _Session) -> None:
+    def _terminate(self, path: str) -> None:
         with contextlib.suppress(StoreError):  # finished or expired meanwhile, or it will expire
-            self._service.call("giving up an upload", "DELETE", session.path, headers=_TUS)
+            self._service.call("giving up an upload", "DELETE", path, headers=_TUS)
 
 
 def _offset(response: requests.Response, least: int, most: int, what: str) -> int:

@@ -1,4 +1,6 @@
-"""A small honest fake of Supabase Storage (REST and TUS), with the real server's quirks; objects are kept in memory.
+"""A small honest fake of Supabase Storage, with the real server's quirks; objects are kept in memory.
+
+It speaks REST and TUS; the S3 endpoint is in tests.servers.supabase_s3, what it keeps in tests.servers.supabase_state.
 
 What it does like the real one, and where that is written (repository supabase/storage, August 2026):
 - refusals are HTTP 400 with the true status in the body (src/http/error-handler.ts, src/internal/errors/codes.ts);
@@ -36,6 +38,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.servers.supabase_s3 import S3Endpoint
 from tests.servers.supabase_state import Bucket, Refusal, Row, Supabase, Upload, base64url, md5
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -59,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route()
 
-    do_POST = do_PATCH = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
+    do_POST = do_PUT = do_PATCH = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the fault proxy in front keeps the requests."""
@@ -68,6 +71,9 @@ class Handler(BaseHTTPRequestHandler):
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         self.unread = int(self.headers.get("Content-Length", 0))
         try:
+            if path.startswith(f"{_API}/s3/"):
+                S3Endpoint(self).answer(path.removeprefix(f"{_API}/s3/"))
+                return
             self.role = self.service.role_of(self.headers.get("Authorization", ""))
             for method, pattern, run in _ROUTES:
                 found = re.fullmatch(_API + pattern, path)
@@ -88,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         if limit is not None and self.unread > limit:
             raise Refusal(413, "EntityTooLarge", "The object exceeded the maximum allowed size")
         self._may_upload(settings, name)
-        content = self._body()
+        content = self.body()
         if self.unread:  # the client went away: nothing is stored
             self.close_connection = True
             return
@@ -98,24 +104,26 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({"Id": secrets.token_hex(16), "Key": f"{bucket}/{name}"})
 
     def download(self, bucket: str, name: str) -> None:
-        row = self._row(bucket, name)
+        cached = {"cf-cache-status": "HIT"} if self.service.cached else {}
+        self.send_content(self._row(bucket, name), cached)
+
+    def send_content(self, row: Row, headers: dict[str, str]) -> None:
+        """Answer with the bytes that the backend has, or the range of them that is asked for."""
         content = self.service.blobs.get(row.version)
         if content is None:
             raise Refusal(404, "NoSuchKey", "The resource was not found")
         etag = row.etag if self.service.backend == "s3" else self.service.etag(content)
-        headers = {"ETag": etag, "Content-Type": "application/octet-stream"}
-        if self.service.cached:
-            headers["cf-cache-status"] = "HIT"
+        headers |= {"ETag": etag, "Content-Type": "application/octet-stream"}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted is None:
-            self._send(200, content, headers)
+            self.send(200, content, headers)
             return
         start = int(wanted[1])
         end = min(int(wanted[2] or len(content)), len(content) - 1)
         if start >= len(content):
             raise Refusal(416, "InvalidRange", "invalid range provided")
         headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-        self._send(206, content[start : end + 1], headers)
+        self.send(206, content[start : end + 1], headers)
 
     def info(self, bucket: str, name: str) -> None:
         row = self._row(bucket, name)
@@ -128,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def list_v2(self, bucket: str) -> None:
-        wanted = json.loads(self._body())
+        wanted = json.loads(self.body())
         settings = self.service.buckets.get(bucket)
         after = base64.b64decode(wanted["cursor"]).decode() if "cursor" in wanted else ""
         rows = dict(settings.rows) if settings and self._sees_all() else {}
@@ -149,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(page)
 
     def delete(self, bucket: str) -> None:
-        prefixes = json.loads(self._body())["prefixes"]
+        prefixes = json.loads(self.body())["prefixes"]
         settings, deleted = self.service.buckets.get(bucket), []
         if settings is not None and self._sees_all():
             with self.service.lock:
@@ -184,11 +192,11 @@ class Handler(BaseHTTPRequestHandler):
         upload_id = base64url(f"{bucket}/{name}/{secrets.token_hex(8)}".encode())
         self.service.uploads[upload_id] = Upload(bucket, name, size, self.service.clock.utcnow(), recorded)
         # In production it names https and its own host, whatever the client came by (lifecycle.ts generateUrl).
-        self._send(201, b"", {"Location": f"https://project.supabase.co{_API}/upload/resumable/{upload_id}"})
+        self.send(201, b"", {"Location": f"https://project.supabase.co{_API}/upload/resumable/{upload_id}"})
 
     def tus_head(self, upload_id: str) -> None:
         upload = self._upload(upload_id)
-        self._send(200, b"", {"Upload-Offset": str(len(upload.content)), "Upload-Length": str(upload.size_bytes)})
+        self.send(200, b"", {"Upload-Offset": str(len(upload.content)), "Upload-Length": str(upload.size_bytes)})
 
     def tus_patch(self, upload_id: str) -> None:
         upload, offset = self._upload(upload_id), int(self.headers["Upload-Offset"])
@@ -196,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(409, "", "Upload-Offset conflict\n", tus=True)
         if self.unread != CHUNK_BYTES and offset + self.unread != upload.size_bytes:
             raise Refusal(400, "", f"a piece of {self.unread} bytes that is not the last\n", tus=True)
-        for piece in self._pieces():
+        for piece in self.pieces():
             upload.content += piece
         self._join(upload)
         if self.unread:
@@ -207,14 +215,14 @@ class Handler(BaseHTTPRequestHandler):
             parts = upload.parts if self.service.backend == "s3" else None
             etag = self.service.etag(content, parts)
             self.service.complete(upload.bucket, upload.name, content, etag, upload.user_metadata)
-        self._send(204, b"", {"Upload-Offset": str(len(upload.content))})
+        self.send(204, b"", {"Upload-Offset": str(len(upload.content))})
 
     def tus_delete(self, upload_id: str) -> None:
         upload = self._upload(upload_id)
         if len(upload.content) == upload.size_bytes:
             raise Refusal(400, "", "Cannot terminate an already completed upload", tus=True)
         del self.service.uploads[upload_id]
-        self._send(204, b"")
+        self.send(204, b"")
 
     def _upload(self, upload_id: str) -> Upload:
         upload = self.service.uploads.get(upload_id)
@@ -262,29 +270,29 @@ class Handler(BaseHTTPRequestHandler):
 
     # --- the wire
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
         """Yield the body as it arrives; `unread` says how much never came."""
         with contextlib.suppress(ConnectionError):
             while self.unread and (piece := self.rfile.read1(min(self.unread, 256 * 1024))):
                 self.unread -= len(piece)
                 yield piece
 
-    def _body(self) -> bytes:
-        return b"".join(self._pieces())
+    def body(self) -> bytes:
+        return b"".join(self.pieces())
 
     def _answer(self, said: object, headers: dict[str, str] | None = None) -> None:
-        self._send(200, json.dumps(said).encode(), {"Content-Type": "application/json", **(headers or {})})
+        self.send(200, json.dumps(said).encode(), {"Content-Type": "application/json", **(headers or {})})
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._body()
+        self.body()
         if refusal.tus:
-            self._send(refusal.status, refusal.message.encode(), {"Content-Type": "text/plain"})
+            self.send(refusal.status, refusal.message.encode(), {"Content-Type": "text/plain"})
             return
         said = {"statusCode": str(refusal.status), "code": refusal.code, "error": refusal.code}
         body = json.dumps(said | {"message": refusal.message}).encode()
-        self._send(500 if refusal.status == 500 else 400, body, {"Content-Type": "application/json"})
+        self.send(500 if refusal.status == 500 else 400, body, {"Content-Type": "application/json"})
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

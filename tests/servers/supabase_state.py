@@ -16,6 +16,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 S3_PUT_BYTES_MAX = 16 * 1024 * 1024
 SECRET_KEY = "sb_secret_of-the-tests"
+S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION = "an-access-key-of-the-tests", "and-its-secret", "eu-central-1"
 
 
 @dataclass
@@ -53,6 +54,16 @@ class Upload:
     joined: int = 0  # how many bytes are in parts
 
 
+@dataclass
+class Parts:
+    """An unfinished multipart upload of the S3 endpoint."""
+
+    bucket: str
+    name: str
+    begun: datetime
+    contents: dict[int, bytes] = field(default_factory=dict)
+
+
 class Refusal(Exception):
     """What the service does not do: a JSON body, or plain text if `tus`."""
 
@@ -75,6 +86,7 @@ class Supabase:
         self.port = free_port()
         self.buckets: dict[str, Bucket] = {}
         self.uploads: dict[str, Upload] = {}
+        self.multiparts: dict[str, Parts] = {}
         self.blobs: dict[str, bytes] = {}
         self.lock = threading.Lock()
         self._jwt_secret = secrets.token_hex(32)
