@@ -36,6 +36,18 @@ def location_down(location_id: object, name: str, urgent: bool, reason: str, adv
     )
 
 
+def protected_silent(location_id: object, name: str, words: str) -> Wish:
+    """The program that protects a folder shows no sign of life."""
+    return Wish(
+        key=f"protected.silent:{location_id}",
+        severity=Severity.WARNING,
+        title=f"Nobody seems to protect {name}",
+        text=words,
+        what_to_do="Open the Carbonite client on that machine: is it paused, signed out, or not started?",
+        link=location_link(location_id),
+    )
+
+
 def is_failing(breaker: str, last_error: str, last_probe_at: datetime | None, last_answer_at: datetime | None) -> bool:
     """Say whether a location is down: left alone by its breaker, or refusing every probe (a wrong credential)."""
     if breaker != "closed":

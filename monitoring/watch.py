@@ -28,6 +28,7 @@ from monitoring.surroundings import is_urgent, urgent_at_location
 from monitoring.wishes import Severity, Wish
 from providers.models import Credential, Location
 from providers.services.credentials import CREDENTIAL_AGE_MAX
+from providers.services.protected import folders_tend
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
 
@@ -130,6 +131,12 @@ def _old_credentials(clock: Clock) -> Iterator[Wish]:
         yield conditions.credential_old(location.pk, location.name, roles, CREDENTIAL_AGE_MAX.days)
 
 
+def _unprotected_folders(clock: Clock) -> Iterator[Wish]:
+    del clock
+    for location, freshness in folders_tend():
+        yield conditions.protected_silent(location.pk, location.name, freshness.words)
+
+
 def _silent_scheduler(clock: Clock) -> Iterator[Wish]:
     """The scheduler's own silence is seen by whoever else reads, such as another scheduler."""
     seen_at = Heartbeat.objects.filter(name=SCHEDULER).values_list("at", flat=True).first()
@@ -156,6 +163,7 @@ def _silence(words: tuple[str, str, str, str]) -> Wish:
 _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "vault.overdue:": _overdue_vaults,
     "location.down:": _failing_locations,
+    "protected.silent:": _unprotected_folders,
     "copies.damaged:": _damaged_copies,
     "copies.behind:": _copies_left_behind,
     "credential.old:": _old_credentials,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from providers.views import guides, locations, notifications, wizard
+from providers.views import guides, locations, notifications, protected, wizard
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
@@ -18,4 +18,5 @@ urlpatterns = [
         "locations/<uuid:location_id>/notifications/", notifications.notifications_open, name="location-notifications"
     ),
     path("notifications/<uuid:location_id>/", notifications.notification_taken, name="notification"),
+    path("locations/<uuid:location_id>/marker/", protected.marker_checked, name="location-marker"),
 ]

@@ -21,6 +21,7 @@ from wedbackup.core import audit, sealing
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.signing import SIGNATURE_HEADER, SignatureRefused, check_signature, new_secret
 
+KINDS = frozenset({"s3", "gcs", "azure", "supabase"})  # whose shapes providers.notices knows
 BODY_BYTES_MAX = 1024 * 1024  # the largest that any of the providers sends
 OLDEST = timedelta(days=1)
 EARLIEST = timedelta(minutes=5)

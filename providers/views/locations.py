@@ -13,6 +13,8 @@ from providers import registry
 from providers.models import Location
 from providers.reads import location_cards
 from providers.services.locations import location_enable, location_validate
+from providers.services.notifications import KINDS as NOTIFYING_KINDS
+from providers.services.protected import folder_freshness
 from providers.stores.base import StoreError
 from wedbackup.core import clock
 from wedbackup.core.access import admin_only, platform_only
@@ -45,6 +47,8 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         "card": card,
         "options": [(name, value) for name, value in location.options.items() if name != "location_id"],
         "samples": list(location.samples.all()[:12]),
+        "takes_notifications": location.kind in NOTIFYING_KINDS,
+        "freshness": folder_freshness(location),
         "kind": registry.KINDS.get(location.kind),
         "copies": location.copies.count(),  # the reverse side of a key of backups
         "credential": location.credentials.filter(retired_at=None).first(),
