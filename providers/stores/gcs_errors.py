@@ -30,7 +30,6 @@ from providers.stores.base import (
     Rejected,
     StoreError,
     Throttled,
-    WrongRegion,
 )
 from wedbackup.core.clock import Clock
 
@@ -92,8 +91,6 @@ def _map_answer(exc: GoogleAPICallError, what: str, clock: Clock) -> StoreError:
         return CredentialExpired(message)
     if status == 403:
         return _advised(AccessDenied(message), reasons, words)
-    if status in (301, 307) or "location constraint" in words.lower():
-        return WrongRegion(message)
     return error_of_answer(status, message, retry_after=retry_after)
 
 

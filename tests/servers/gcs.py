@@ -335,13 +335,17 @@ OWN: tuple[tuple[str, str, Callable[[GCS, Any, Any, dict[str, str]], None]], ...
 )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # many stores connect at once
+
+
 @contextlib.contextmanager
 def running_gcs() -> Iterator[GCS]:
     """Start a server with its objects in memory, yield it, stop it."""
     gcs = GCS(free_port(), Storage(use_memory_fs=True))
     handler = type("BoundHandler", (Handler,), {"gcs": gcs})
-    httpd = ThreadingHTTPServer(("127.0.0.1", gcs.port), handler)
-    httpd.daemon_threads = True
+    httpd = _Server(("127.0.0.1", gcs.port), handler)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="gcs")
     thread.start()
     try:
