@@ -29,6 +29,8 @@ from tests.servers.ports import free_port, wait_for_port
 SWIFT_VERSION = "2.38.3"
 ACCESS_KEY = "test:tester"
 SECRET_KEY = "swift-test-secret"
+SECOND_ACCESS_KEY = "test:second"  # another user of the same account: a key to change to
+SECOND_SECRET_KEY = "swift-second-secret"
 REGION = "us-east-1"
 
 _FILTERS = Path(__file__).parent / "swift_filters"
@@ -36,7 +38,8 @@ _PIPELINE = (
     "catch_errors gatekeeper localcache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink"
 )
 _FILTER_OPTIONS = {
-    "tempauth": f"user_{ACCESS_KEY.replace(':', '_')} = {SECRET_KEY} .admin",
+    "tempauth": f"user_{ACCESS_KEY.replace(':', '_')} = {SECRET_KEY} .admin\n"
+    f"user_{SECOND_ACCESS_KEY.replace(':', '_')} = {SECOND_SECRET_KEY} .admin",
     "s3api": f"location = {REGION}\nallow_multipart_uploads = true\nmin_segment_size = 5242880\n"
     "s3_acl = false\ncheck_bucket_owner = false",
     "versioned_writes": "allow_object_versioning = true",

@@ -29,7 +29,7 @@ from providers.services.probes import location_probe
 from providers.stores.base import StoreError
 from providers.stores.memory import MemoryStore
 from providers.stores.options import InvalidOptions, LineOptions, option
-from providers.wrappers.rotating import RotatingStore
+from tests.bench.rotation import innermost_rotating
 from tests.providers.django.conftest import CANARY
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import AuditEntry
@@ -109,18 +109,18 @@ def test_a_new_keys_id_is_shown_among_the_settings_and_the_old_one_still_opens_w
     assert key_and_secret(store_of(bucket)) == ("AKIA3", "newest")
 
 
-def key_and_secret(store: object) -> tuple[str, str]:
-    return store.options.access_key, store.options.secret_key  # type: ignore[attr-defined]
+def key_and_secret(store: Any) -> tuple[str, str]:
+    """Return what the innermost store opens the bucket with."""
+    while hasattr(store, "inner"):
+        store = store.inner
+    return store.options.access_key, store.options.secret_key
 
 
 def test_prunes_use_the_pruners_credential_and_everything_else_the_writers(
     bucket: Location, clock: ManualClock
 ) -> None:
     def opened(purpose: str) -> tuple[str, str]:
-        store = location_open(bucket, purpose=purpose, clock=clock)
-        while hasattr(store, "inner"):
-            store = store.inner
-        return key_and_secret(store)
+        return key_and_secret(location_open(bucket, purpose=purpose, clock=clock))
 
     assert opened(PRUNE) == ("AKIA1", CANARY), "without a pruner the writer prunes"
     credential_set(bucket, {"secret_key": "may-delete", "access_key": "AKIA9"}, role=PRUNER, actor="bob", clock=clock)
@@ -170,8 +170,7 @@ def test_an_open_store_takes_a_new_credential_over_and_its_threads_keep_no_conne
     bucket: Location, clock: ManualClock
 ) -> None:
     store = location_open(bucket, purpose="backup", clock=clock)
-    rotating = store.inner  # type: ignore[attr-defined]
-    assert isinstance(rotating, RotatingStore)
+    rotating = innermost_rotating(store)
     credential_set(bucket, {"secret_key": "newer"}, actor="bob", clock=clock)
     kept: list[object] = []
 
