@@ -21,11 +21,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What has a name; sha1 (lower-case hex) is empty for folders."""
+    """What has a name; sha1 (lower-case hex) and the id of the newest version are empty for folders."""
 
     id: str
     is_file: bool
     sha1: str = ""
+    version_id: str = ""
 
 
 class BoxTree:
@@ -53,7 +54,7 @@ class BoxTree:
             found = conflict_of(exc)
             if found is None:
                 raise
-            return Item(str(found["id"]), found.get("type", "file") == "file", str(found.get("sha1", "")))
+            return _item(found)
         if not checked.upload_url:
             raise ValueError("no upload_url")
         return None
@@ -113,7 +114,7 @@ class BoxTree:
             found = conflict_of(exc)
             if found is None:
                 raise
-            return Item(str(found["id"]), found.get("type", "folder") == "file")
+            return _item(found)
         return Item(str(made.id), is_file=False)
 
     def _forget(self, path: str) -> bool:
@@ -124,6 +125,13 @@ class BoxTree:
             for known in stale:
                 del self._known[known]
         return bool(stale)
+
+
+def _item(found: dict[str, Any]) -> Item:
+    """Return the item in Box's own words."""
+    version = found.get("file_version") or {}
+    is_file = found.get("type") == "file"
+    return Item(str(found["id"]), is_file, str(found.get("sha1", "")), str(version.get("id", "")))
 
 
 def _is_above(folder: str, path: str) -> bool:

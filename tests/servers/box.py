@@ -39,6 +39,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 SESSION_BYTES_MIN = 20_000_000
 PART_BYTES = 8 * 1024 * 1024
 ROOT = "0"
+_LINK = {"effective_permission": "can_download", "is_download_enabled": True, "download_count": 0, "preview_count": 0}
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Entry:
     parent: str
     content: bytes | None
     modified: datetime
-    versions: int = 1
+    old: list[bytes] = field(default_factory=list)
     trashed: bool = False
     metadata: dict[str, str] | None = None
     link: dict[str, Any] | None = None
@@ -95,7 +96,7 @@ class BoxCloud:
         self.entries = {ROOT: Entry(ROOT, "All Files", "", None, clock.utcnow())}
         self.sessions: dict[str, UploadSession] = {}
         self.tokens: dict[str, datetime] = {}
-        self._downloads: dict[str, str] = {}
+        self._downloads: dict[str, bytes] = {}
         self._ids = iter(range(1_000_001, 10_000_000))
         self._lock = threading.RLock()
         self._routes = [(method, re.compile(path), step) for method, path, step in self._table()]
@@ -178,13 +179,20 @@ class BoxCloud:
         return {"upload_url": f"{self.url}/api/2.0/files/content", "upload_token": ""}
 
     def _upload(self, request: Request, file_id: str | None = None) -> Any:
-        attributes, content = _form(request)
+        attributes, content = self._form(request)
         if request.headers.get("Content-MD5", hashlib.sha1(content).hexdigest()) != hashlib.sha1(content).hexdigest():
             raise refused(400, "bad_digest", "The specified content-md5 did not match what we received")
         if file_id:
             return self._entries(self._new_version(file_id, content))
         self._check_room(attributes["parent"]["id"], attributes["name"], len(content))
         return self._entries(self._add(attributes["name"], attributes["parent"]["id"], content))
+
+    def _form(self, request: Request) -> tuple[Any, bytes]:
+        """Return the attributes and the content in the form of an upload."""
+        (first, attributes), (_, content) = request.form()
+        if b'name="attributes"' not in first:
+            raise refused(400, "metadata_after_file_contents")
+        return json.loads(attributes), content
 
     def _begin_session(self, request: Request, file_id: str | None = None) -> Any:
         wanted = request.json()
@@ -198,10 +206,7 @@ class BoxCloud:
             self._check_room(wanted["folder_id"], wanted["file_name"], size)
         name, now = secrets.token_hex(8), self.clock.utcnow()
         self.sessions[name] = UploadSession(wanted.get("folder_id", ""), wanted["file_name"], size, file_id, now)
-        total, expires = -(-size // PART_BYTES), now + timedelta(days=7)
-        return Answer(
-            201, {"id": name, "part_size": PART_BYTES, "total_parts": total, "session_expires_at": _iso(expires)}
-        )
+        return Answer(201, {"id": name, "part_size": PART_BYTES, "total_parts": -(-size // PART_BYTES)})
 
     def _part(self, request: Request, name: str) -> Any:
         session = self._session(name)
@@ -267,14 +272,8 @@ class BoxCloud:
         kept = item.link or {"url": f"https://app.box.com/s/{secrets.token_hex(8)}"}
         secured = bool(wanted["password"]) if "password" in wanted else kept.get("is_password_enabled", False)
         until = wanted["unshared_at"] if "unshared_at" in wanted else kept.get("unshared_at")
-        fixed = {
-            "effective_access": wanted["access"],
-            "effective_permission": "can_download",
-            "is_download_enabled": True,
-        }
-        counts = {"download_count": 0, "preview_count": 0}
-        changed = {"access": wanted["access"], "is_password_enabled": secured, "unshared_at": until}
-        item.link = {**kept, **fixed, **counts, **changed}
+        access = {"access": wanted["access"], "effective_access": wanted["access"]}
+        item.link = {**kept, **access, "is_password_enabled": secured, "unshared_at": until, **_LINK}
         return self._shown(item)
 
     def _delete(self, request: Request, item_id: str) -> Any:
@@ -284,13 +283,15 @@ class BoxCloud:
         return Answer(204)
 
     def _redirect(self, request: Request, item_id: str) -> Any:
-        self._item(item_id)
-        token = secrets.token_hex(16)
-        self._downloads[token] = item_id
+        item, token = self._item(item_id), secrets.token_hex(16)
+        versions = {f"{item.id}{number}": content for number, content in enumerate([*item.old, item.content or b""])}
+        self._downloads[token] = (
+            versions[request.query["version"]] if "version" in request.query else item.content or b""
+        )
         return Answer(302, b"", {"Location": f"{self.url}/dl/{token}"})
 
     def _download(self, request: Request, token: str) -> Any:
-        return range_answer(self._item(self._downloads[token]).content or b"", request.headers.get("Range"))
+        return range_answer(self._downloads[token], request.headers.get("Range"))
 
     def _create_metadata(self, request: Request, item_id: str) -> Any:
         item = self._item(item_id)
@@ -360,9 +361,7 @@ class BoxCloud:
         if len(name) > 255:
             raise refused(400, "item_name_too_long", "Item name too long")
         if found := self.child(folder_id, name):
-            raise refused(
-                409, "item_name_in_use", "Item with the same name already exists", conflicts=self._shown(found)
-            )
+            raise refused(409, "item_name_in_use", conflicts=self._shown(found))
         self._check_space(size)
 
     def _add(self, name: str, parent: str, content: bytes | None) -> Entry:
@@ -374,37 +373,22 @@ class BoxCloud:
         entry = self._item(file_id)
         self._check_writable()
         self._check_space(len(content))
-        entry.content, entry.modified, entry.versions = content, self.clock.utcnow(), entry.versions + 1
+        entry.old.append(entry.content or b"")
+        entry.content, entry.modified = content, self.clock.utcnow()
         return entry
 
     def _entries(self, entry: Entry) -> Answer:
         return Answer(201, {"total_count": 1, "entries": [self._shown(entry)]})
 
     def _shown(self, entry: Entry) -> dict[str, Any]:
-        shown = {"id": entry.id, "name": entry.name, "etag": str(entry.versions - 1), "shared_link": entry.link}
+        shown = {"id": entry.id, "name": entry.name, "etag": str(len(entry.old)), "shared_link": entry.link}
         if entry.content is None:
             return {"type": "folder", **shown}
-        return {
-            "type": "file",
-            **shown,
-            "sha1": entry.sha1,
-            "size": len(entry.content),
-            "modified_at": _iso(entry.modified),
-        }
+        version = {"id": f"{entry.id}{len(entry.old)}", "type": "file_version", "sha1": entry.sha1}
+        modified = f"{entry.modified:%Y-%m-%dT%H:%M:%S}-00:00"
+        sizes = {"sha1": entry.sha1, "size": len(entry.content), "modified_at": modified}
+        return {"type": "file", **shown, **sizes, "file_version": version}
 
 
 def _digest(content: bytes) -> str:
     return f"sha={base64.b64encode(hashlib.sha1(content).digest()).decode()}"
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}-00:00"
-
-
-def _form(request: Request) -> tuple[Any, bytes]:
-    """Return the attributes and the content of an upload's form."""
-    boundary = request.headers["Content-Type"].partition("boundary=")[2].encode()
-    parts = [part.partition(b"\r\n\r\n") for part in request.body.split(b"--" + boundary)[1:-1]]
-    if b'name="attributes"' not in parts[0][0]:
-        raise refused(400, "metadata_after_file_contents")
-    return json.loads(parts[0][2]), parts[1][2].removesuffix(b"\r\n")

@@ -28,6 +28,12 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body or b"null")
 
+    def form(self) -> list[tuple[bytes, bytes]]:
+        """Return the head and the content of each part of a multipart form."""
+        boundary = self.headers["Content-Type"].partition("boundary=")[2].encode()
+        parts = [part.partition(b"\r\n\r\n") for part in self.body.split(b"--" + boundary)[1:-1]]
+        return [(head, content.removesuffix(b"\r\n")) for head, _, content in parts]
+
 
 @dataclass
 class Answer:
