@@ -77,6 +77,12 @@ KINDS = {
             "Every storage class answers within milliseconds, also the archive.",
         ),
         Kind(
+            "azure",
+            "Azure Blob Storage",
+            "providers.stores.azure.AzureStore",
+            "Checks every upload by MD5 and proves it at rest; all tiers but Archive answer at once.",
+        ),
+        Kind(
             "supabase",
             "Supabase Storage",
             "providers.stores.supabase.SupabaseStore",
