@@ -20,6 +20,7 @@ from backups.engine.progress import CancelToken, Progress
 from backups.models import Job
 from backups.services.jobs import job_heartbeat, lease_end
 from backups.services.moves import all_held, live_groups
+from providers.services.traffic import REFRESH_SECONDS, rules_refresh
 from wedbackup.core import live
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
@@ -110,6 +111,7 @@ class Pulse:
         self._thread: threading.Thread | None = None
         self._worker = ""
         self._alive_at = float("-inf")
+        self._rules_at = float("-inf")
 
     def start(self, worker: str) -> None:
         """Also say every few seconds that the worker of this name is there, until `leave`."""
@@ -150,6 +152,7 @@ class Pulse:
                 _write_progress(progress)
             if runs:
                 self._read_cancellations(runs)
+                self._refresh_rules()
             self._say_alive()
         except DatabaseError as exc:
             log.warning("the heartbeat cannot be written: %s", exc)
@@ -165,6 +168,13 @@ class Pulse:
         for run in runs:
             if (run.job.pk, run.job.fence) in cancelled:
                 run.stop(Stop.CANCELLED)
+
+    def _refresh_rules(self) -> None:
+        """Hand changed limits, pauses and opened breakers to the transfers of all runs on this machine."""
+        now = self._clock.monotonic()
+        if now - self._rules_at >= REFRESH_SECONDS:
+            self._rules_at = now
+            rules_refresh(clock=self._clock)
 
     def _say_alive(self) -> None:
         worker, now = self._worker, self._clock.monotonic()

@@ -21,7 +21,8 @@ from backups.models import Job
 from backups.pulse import PULSE, Run, Stop
 from backups.services.jobs import LeaseLost, job_claim, job_hand_back, job_hold, job_move, job_postpone
 from backups.states import JobState
-from providers.stores.base import BreakerOpen, StoreError
+from providers.services.traffic import all_paused
+from providers.stores.base import UNTRIED, StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ RUNNERS: dict[str, str] = {
     Job.Kind.CHECK: "backups.services.checks.run_check",
     Job.Kind.PRUNE: "backups.services.retention.run_prune",
     Job.Kind.DOCUMENTS: "backups.services.documents.run_documents",
+    Job.Kind.VALIDATION: "backups.services.validations.run_validation",
 }
 ATTEMPTS_MAX = 8
 BACKOFF_SECONDS = 5.0
@@ -42,7 +44,7 @@ WRITE_PAUSE_SECONDS = 1.0
 RECOVERY_THREADS = 4
 SHUTDOWN_REASON = "the server is shutting down"
 # Trouble that passes by itself, although the same call need not be repeated at once.
-_PASSING = (TooFewCopies, Locked, BreakerOpen, OperationalError)
+_PASSING = (TooFewCopies, Locked, OperationalError, *UNTRIED)
 
 _stopping = threading.Event()
 
@@ -87,12 +89,13 @@ def run_next(worker_name: str, only: Job | None = None, *, clock: Clock = SYSTEM
     """Claim the most urgent job, run it to an end, and return it; None if there was nothing to claim.
 
     only: this job or none. The calling thread does the work. The last threads of a process are kept for recoveries:
-    however many backups are under way, an emergency starts at once.
+    however many backups are under way, an emergency starts at once. While all traffic is paused, nothing else starts.
     """
     if _stopping.is_set():
         return None
     nearly_full = len(PULSE.runs()) >= settings.WORKER_CONCURRENCY - _reserved_for_recoveries()
-    job = job_claim(worker=worker_name, only=only, recoveries_only=nearly_full and only is None, clock=clock)
+    recoveries_only = (nearly_full and only is None) or all_paused()
+    job = job_claim(worker=worker_name, only=only, recoveries_only=recoveries_only, clock=clock)
     if job is None:
         return None
     run = Run(job, clock)

@@ -128,7 +128,7 @@ def _announce_suspicion(vault: Vault, snapshot: Snapshot, suspicion: str, clock:
 def _report(opened: OpenCopies, outcomes: Mapping[str, Outcome], clock: Clock) -> None:
     for key in opened.stores:
         outcome = outcomes.get(key)
-        if outcome is not None:
+        if outcome is not None and not outcome.untried:
             location_report(opened.copies[key].location, ok=not outcome.error, error=_trouble(outcome), clock=clock)
 
 

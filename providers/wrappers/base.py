@@ -7,6 +7,7 @@ what it did not see, and could not be retried.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from providers.stores.base import Buffer, ObjectInfo, ObjectStore, PlaceFacts
+from providers.stores.options import secret_names
+from wedbackup.core.logs import remember_secret
 
 T = TypeVar("T")
 
@@ -100,3 +103,12 @@ class Wrapper(ObjectStore):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+        _remember_secrets(self.inner)
+
+
+def _remember_secrets(store: ObjectStore) -> None:
+    """Keep the secrets of a store that came from another process out of this one's log."""
+    options = getattr(store, "options", None)
+    if dataclasses.is_dataclass(options):
+        for name in secret_names(type(options)):
+            remember_secret(getattr(options, name))

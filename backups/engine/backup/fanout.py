@@ -18,7 +18,7 @@ from backups.engine.backup.board import FAILED, LAGGING, Board
 from backups.engine.backup.messages import Destination, DestinationDropped, Message, PackStored
 from backups.engine.errors import Cancelled
 from backups.engine.format import BLOB_MAX_BYTES, MIB, PACK_TARGET_BYTES, FileKind, file_name
-from providers.stores.base import LOCATION_TROUBLE, ObjectStore, Proof, StoreError
+from providers.stores.base import LOCATION_TROUBLE, UNTRIED, ObjectStore, Proof, StoreError
 
 BUFFER_BYTES = PACK_TARGET_BYTES + BLOB_MAX_BYTES + MIB
 UPLOADERS = 2  # threads per destination: one sends while the other's disk or server confirms
@@ -226,7 +226,7 @@ class FanOut:
         try:
             proof = store_proved(lane.store, parcel.name, parcel.view, parcel.pack_id)
         except Exception as exc:  # a destination, whatever is wrong with it, must not take the others down
-            return DestinationDropped(lane.number, describe(exc), isinstance(exc, LOCATION_TROUBLE))
+            return DestinationDropped(lane.number, describe(exc), **blame(exc))
         return PackStored(lane.number, len(parcel.view), proof)
 
 
@@ -236,6 +236,11 @@ def store_proved(store: ObjectStore, name: str, content: bytes | memoryview, sha
     if proof is None:
         raise StoreError(f"the location could not confirm the bytes of {name}")
     return proof
+
+
+def blame(exc: BaseException) -> dict[str, bool]:
+    """Return what an error says of the location itself: that it did not answer, or that it was not even asked."""
+    return {"unanswered": isinstance(exc, LOCATION_TROUBLE), "untried": isinstance(exc, UNTRIED)}
 
 
 def describe(exc: BaseException) -> str:

@@ -37,6 +37,7 @@ class Outcome:
     proof:           how, for the weakest of them; None when there was nothing to store.
     error:           for people, "" when all went well.
     unanswered:      the location did not answer or is gone. Otherwise it is there: full, locked, or only slow.
+    untried:         it was not asked any more: paused, or left alone by its breaker.
     behind:          packs that are still missing there, as far as is known; another job brings them.
     """
 
@@ -45,6 +46,7 @@ class Outcome:
     proof: Proof | None = None
     error: str = ""
     unanswered: bool = False
+    untried: bool = False
     behind: int = 0
 
 
@@ -103,12 +105,13 @@ class Ledger:
         while not self.events.empty():
             self.note(self.events.get())
 
-    def drop(self, number: int, error: str, *, unanswered: bool = False) -> None:
+    def drop(self, number: int, error: str, *, unanswered: bool = False, untried: bool = False) -> None:
         """Take a destination out of the run; `check_enough` follows."""
         self.board.drop(number, FAILED)
         if not self.outcomes[number].error:
             self.outcomes[number].error = error
             self.outcomes[number].unanswered = unanswered
+            self.outcomes[number].untried = untried
             self.progress.location_errors[self._destinations[number].key] = error
 
     def check_enough(self) -> None:
@@ -156,8 +159,8 @@ class Ledger:
                 progress.bytes_new += size
             case PackStored(destination, size, proof):
                 self._confirm(destination, size, proof)
-            case DestinationDropped(destination, error, unanswered):
-                self.drop(destination, error, unanswered=unanswered)
+            case DestinationDropped(destination, error, unanswered, untried):
+                self.drop(destination, error, unanswered=unanswered, untried=untried)
                 self.check_enough()
             case WorkerFailed(_, error):
                 raise WorkerDied(error)

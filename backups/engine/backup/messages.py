@@ -119,11 +119,13 @@ class DestinationDropped(NamedTuple):
 
     error:      what happened, for people.
     unanswered: it did not answer, or the whole location is gone; otherwise it answered, if not as hoped.
+    untried:    it was not even asked: paused, or left alone by its breaker meanwhile.
     """
 
     destination: int
     error: str
     unanswered: bool = False
+    untried: bool = False
 
 
 class WorkerFinished(NamedTuple):

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from backups.engine.backup.fanout import describe
+from backups.engine.backup.fanout import blame, describe
 from backups.engine.backup.ledger import Ledger
 from backups.engine.backup.messages import Destination
 from backups.engine.backup.survey import VaultCopy
@@ -17,7 +17,6 @@ from backups.engine.format.lock import LockedBy, LockHold, hold_lock
 from backups.engine.format.repository import Config, NewVault, Repository
 from backups.engine.parallel import each
 from backups.engine.upkeep.copies import fetch_config, list_copy
-from providers.stores.base import LOCATION_TROUBLE
 from wedbackup.core.clock import Clock
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class Opening:
                 self._leave_out(exc.repository, f"another program is at work there: {exc}")
                 continue
             for repository, error in hold.failures:
-                self._leave_out(repository, describe(error), unanswered=isinstance(error, LOCATION_TROUBLE))
+                self._leave_out(repository, describe(error), **blame(error))
             return hold
 
     def confirm(self, hold: LockHold) -> None:
@@ -73,7 +72,7 @@ class Opening:
         for number, answer in answers.items():
             if isinstance(answer, Exception):
                 self.repositories.pop(number, None)
-                self._ledger.drop(number, describe(answer), unanswered=isinstance(answer, LOCATION_TROUBLE))
+                self._ledger.drop(number, describe(answer), **blame(answer))
         self._ledger.check_enough()
         return {number: answer for number, answer in answers.items() if not isinstance(answer, Exception)}
 
@@ -90,11 +89,11 @@ class Opening:
             store.put(self._prefix + file_name(FileKind.KEYS, key_id), self._vault.key_file, sha256=key_id)
         return found
 
-    def _leave_out(self, repository: Repository, error: str, *, unanswered: bool = False) -> None:
+    def _leave_out(self, repository: Repository, error: str, **blamed: bool) -> None:
         for number, known in list(self.repositories.items()):
             if known is repository:
                 del self.repositories[number]
-                self._ledger.drop(number, error, unanswered=unanswered)
+                self._ledger.drop(number, error, **blamed)
         self._ledger.check_enough()
 
 

@@ -21,6 +21,7 @@ from backups.engine.backup.fanout import FanOut
 from backups.engine.backup.fileworker import OPEN_PACKS, FileWorker
 from backups.engine.backup.messages import Message, WorkerFailed, WorkerFinished, WorkerSetup
 from backups.engine.errors import Cancelled
+from wedbackup.core import logs
 
 CANCEL_SECONDS = 0.7  # for uploads under way, so that they leave no temporary file
 _SWITCH_SECONDS = 0.001  # uploader threads must not wait long for the reading thread
@@ -88,6 +89,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; our parent decides
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not end up among the messages
+    logs.configure_worker_process()
     stream = sys.stdin.buffer
     try:
         number, setup = pickle.load(stream)  # noqa: S301 - the other end is our own parent

@@ -23,6 +23,7 @@ from backups.engine.restore.ranges import PackRange
 from backups.engine.restore.target import Attributes, Target, is_full, write_sparse
 from backups.engine.restore.vault_reader import Plain, VaultReader
 from backups.engine.upkeep.copies import CopyProblem
+from wedbackup.core import logs
 
 _READ_BYTES = MIB
 _scratch = threading.local()
@@ -282,4 +283,5 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells us to end
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    logs.configure_worker_process()
     _serve(sys.stdin.buffer, answers)
