@@ -40,7 +40,7 @@ _PIPELINE = (
 _FILTER_OPTIONS = {
     "tempauth": f"user_{ACCESS_KEY.replace(':', '_')} = {SECRET_KEY} .admin\n"
     f"user_{SECOND_ACCESS_KEY.replace(':', '_')} = {SECOND_SECRET_KEY} .admin",
-    "s3api": f"location = {REGION}\nallow_multipart_uploads = true\nmin_segment_size = 5242880\n"
+    "s3api": "location = {region}\nallow_multipart_uploads = true\nmin_segment_size = 5242880\n"
     "s3_acl = false\ncheck_bucket_owner = false",
     "versioned_writes": "allow_object_versioning = true",
 }
@@ -72,8 +72,8 @@ class Swift:
 
 
 @contextlib.contextmanager
-def running_swift(folder: Path) -> Iterator[Swift]:
-    """Start Swift with its objects below `folder`, yield it, stop it.
+def running_swift(folder: Path, *, region: str = REGION) -> Iterator[Swift]:
+    """Start Swift with its objects below `folder`, yield it, stop it; it accepts signatures for `region` only.
 
     Raises RuntimeError with the end of the log if it does not come up.
     """
@@ -81,7 +81,7 @@ def running_swift(folder: Path) -> Iterator[Swift]:
     for name in ("etc", "disk/d1", "log"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     ports = {name: free_port() for name in ("account", "container", "object", "proxy")}
-    _configure(programs, folder, ports)
+    _configure(programs, folder, ports, region)
     environment = {**os.environ, "PYTHONPATH": str(_FILTERS), "PYTHONWARNINGS": "ignore"}
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -95,7 +95,7 @@ def running_swift(folder: Path) -> Iterator[Swift]:
             except RuntimeError as exc:
                 log_end = (folder / "log" / name).read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"Swift's {name} server did not start: {log_end}") from exc
-        yield Swift(ports["proxy"])
+        yield Swift(ports["proxy"], region=region)
     finally:
         for process in processes:
             process.terminate()
@@ -122,7 +122,7 @@ def _installed() -> Path:
     return venv
 
 
-def _configure(programs: Path, folder: Path, ports: dict[str, int]) -> None:
+def _configure(programs: Path, folder: Path, ports: dict[str, int], region: str) -> None:
     """Write Swift's four configurations and its three rings (one device, one replica each)."""
     etc = folder / "etc"
     (etc / "swift.conf").write_text(
@@ -135,12 +135,14 @@ def _configure(programs: Path, folder: Path, ports: dict[str, int]) -> None:
             f"swift_dir = {etc}\nlog_level = WARNING\ndevices = {folder / 'disk'}\nmount_check = false\n"
             "disable_fallocate = true\n"
         )
-        (etc / f"{name}.conf").write_text(common + (_proxy_sections() if name == "proxy" else _server_section(name)))
+        (etc / f"{name}.conf").write_text(
+            common + (_proxy_sections(region) if name == "proxy" else _server_section(name))
+        )
         if name != "proxy":
             _build_ring(programs, etc, name, port)
 
 
-def _proxy_sections() -> str:
+def _proxy_sections(region: str) -> str:
     lines = [f"[pipeline:main]\npipeline = {_PIPELINE} proxy-server"]
     lines.append("[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true")
     for name in _PIPELINE.split():
@@ -149,7 +151,7 @@ def _proxy_sections() -> str:
             if name == "localcache"
             else f"use = egg:swift#{name}"
         )
-        lines.append(f"[filter:{name}]\n{use}\n{_FILTER_OPTIONS.get(name, '')}")
+        lines.append(f"[filter:{name}]\n{use}\n{_FILTER_OPTIONS.get(name, '').format(region=region)}")
     return "\n".join(lines) + "\n"
 
 
