@@ -303,9 +303,9 @@ class S3Store(ObjectStore):
         """Lock the present version of `name`. A deletion then still hides it behind a marker, but cannot remove it."""
         if not self.capabilities.object_lock:
             super().protect(name, until=until)
+        found, mode = self._head(name), self.dialect.keeping.lock_mode
         with self._line.errors(f"protecting {name}", name):
-            mode = self.dialect.keeping.lock_mode
-            s3_objects.protect(self._line.client(), self.options.bucket, self._key(name), until, mode)
+            s3_objects.protect(self._line.client(), self.options.bucket, self._key(name), found, until, mode)
 
     def facts(self) -> PlaceFacts:
         with self._line.errors("looking at the bucket"):

@@ -125,7 +125,7 @@ def _make_client(options: BucketOptions) -> S3Client:
             verify=options.ca_file or None,
             config=config,
         )
-    for handler in (_stay_here, _ask_first_only_with_large_bodies):
+    for handler in (_stay_here, _ask_first_only_with_large_bodies, _check_locked_copy):
         client.meta.events.register_last("before-call.s3", handler)
     if dialect.checksum is not Checksum.SHA256:
         client.meta.events.register_last("before-call.s3", _check_by_md5)
@@ -154,9 +154,18 @@ def _ask_first_only_with_large_bodies(params: dict[str, Any], **_: Any) -> None:
         params["headers"].pop("Expect", None)
 
 
+def _check_locked_copy(params: dict[str, Any], **_: Any) -> None:
+    """Give a copy that begins locked the checksum that S3 asks of everything locked, here of an empty body."""
+    if "x-amz-copy-source" in params["headers"] and "x-amz-object-lock-mode" in params["headers"]:
+        params["headers"]["Content-MD5"] = _md5_base64(b"")
+
+
 def _check_by_md5(params: dict[str, Any], **_: Any) -> None:
     """Put Content-MD5 where the SDK would put the CRC that several servers refuse: calls that have to be checked."""
     if params["context"].get("checksum", {}).pop("request_algorithm", None):
         params["context"]["checksum"].pop("request_algorithm_header", None)
-        digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
-        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
+        params["headers"]["Content-MD5"] = _md5_base64(params["body"])
+
+
+def _md5_base64(body: bytes) -> str:
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")

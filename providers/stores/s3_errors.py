@@ -127,7 +127,7 @@ def _refusal(status: int, code: str, words: str, message: str) -> StoreError | N
         return Archived(message)
     if code in _EXPIRED_CODES:
         return CredentialExpired(message)
-    if "object lock" in words.lower() and status in (400, 409):
+    if "objectlock" in words.lower().replace(" ", "") and status in (400, 409):
         unsupported = Unsupported(message)
         unsupported.advice = "Switch Object Lock on for the bucket, or set this location's lock to 0 days."
         return unsupported

@@ -102,27 +102,13 @@ def thaw(client: S3Client, bucket: str, key: str, found: Mapping[str, Any], days
     return False
 
 
-def protect(client: S3Client, bucket: str, key: str, until: datetime, mode: LockMode) -> None:
+def protect(client: S3Client, bucket: str, key: str, found: Mapping[str, Any], until: datetime, mode: LockMode) -> None:
     """Have deletion and change of an object refused until then (aware UTC), unless it is protected for longer already.
 
-    A compliance lock that is there stays one.
+    found: the answer to HEAD. A compliance lock that is there stays one.
     """
-    held = _retention(client, bucket, key)
-    if held and held["RetainUntilDate"] >= until:
+    held = found.get("ObjectLockRetainUntilDate")
+    if held and held >= until:
         return
-    stricter = LockMode.COMPLIANCE if held.get("Mode") == LockMode.COMPLIANCE else mode
-    client.put_object_retention(
-        Bucket=bucket,
-        Key=key,
-        Retention={"Mode": stricter.value, "RetainUntilDate": until},
-    )
-
-
-def _retention(client: S3Client, bucket: str, key: str) -> dict[str, Any]:
-    """Return the lock of an object; empty if it has none."""
-    try:
-        return dict(client.get_object_retention(Bucket=bucket, Key=key)["Retention"])
-    except ClientError as exc:
-        if code_of(exc) == "NoSuchObjectLockConfiguration":
-            return {}
-        raise
+    stricter = LockMode.COMPLIANCE if found.get("ObjectLockMode") == LockMode.COMPLIANCE else mode
+    client.put_object_retention(Bucket=bucket, Key=key, Retention={"Mode": stricter.value, "RetainUntilDate": until})
