@@ -61,7 +61,7 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_secrets_are_marked_once_and_stay_out_of_reprs() -> None:
-    assert secret_names(S3Options) == {"secret_key"}
+    assert secret_names(S3Options) == {"secret_key", "session_token"}
     assert "hush-hush" not in repr(build_options(S3Options, CREDENTIAL))
 
 
