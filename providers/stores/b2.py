@@ -34,7 +34,9 @@ class B2Options(BucketOptions):
 
     region: str = option("Region", env="B2_REGION", text="As in the bucket's endpoint, for example eu-central-003.")
     bucket: str = option("Bucket", env="B2_BACKUP_BUCKET")
-    access_key: str = option("Key id", env="B2_APPLICATION_KEY_ID", text="keyID of an application key, not the master.")
+    access_key: str = option(
+        "Key id", credential=True, env="B2_APPLICATION_KEY_ID", text="keyID of an application key, not the master."
+    )
     secret_key: str = option("Application key", secret=True, env="B2_APPLICATION_KEY")
     lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
     lock_mode: LockMode = option(  # noqa: RUF009 - `option` makes a field, each call its own

@@ -68,7 +68,7 @@ class R2Options(BucketOptions):
         "Jurisdiction", default=Jurisdiction.NONE, env="R2_JURISDICTION", text="eu or fedramp if the bucket has one."
     )
     bucket: str = option("Bucket", env="R2_BACKUP_BUCKET")
-    access_key: str = option("Access key id", env="R2_ACCESS_KEY_ID")
+    access_key: str = option("Access key id", credential=True, env="R2_ACCESS_KEY_ID")
     secret_key: str = option("Secret access key", secret=True, env="R2_SECRET_ACCESS_KEY")
     storage_class: R2Class = option("Storage class of packs", default=R2Class.BUCKET)  # noqa: RUF009
 

@@ -21,11 +21,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import enum
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -48,10 +48,10 @@ from providers.stores.base import (
     check_name,
 )
 from providers.stores.options import InvalidOptions, option
+from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.s3_client import CONNECTIONS, S3Line
 from providers.stores.s3_options import (
     ARCHIVE_CLASSES,
-    MEBIBYTE,
     BucketOptions,
     Dialect,
     Encryption,
@@ -71,11 +71,8 @@ from providers.stores.s3_upload import (
     require_etag,
     unfinished_uploads,
 )
-from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-READ_BACK_BYTES = 8 * MEBIBYTE
-RECEIVE_BYTES = 256 * 1024
 _AWS_ENDPOINT = re.compile(r"(?:https://[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?/?)?")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")
 
@@ -213,7 +210,7 @@ class S3Store(ObjectStore):
                     return b""
                 raise
             with contextlib.closing(answer["Body"]) as body:
-                content = self._received(body)
+                content = received(iter(partial(body.read, RECEIVE_BYTES), b""), self._clock)
         if len(content) != answer["ContentLength"]:
             raise StoreUnavailable(f"{name} ended early: {len(content)} of {answer['ContentLength']} bytes")
         if wanted and "ContentRange" not in answer:  # the server ignores ranges and sent everything
@@ -262,7 +259,10 @@ class S3Store(ObjectStore):
         beside the SHA-256, and its own MD5 of the object (the ETag) is still that one.
         """
         answer = self._head(name)
-        stored, proof = self._kept_hash(answer) or (self._read_back(name, answer["ContentLength"]), Proof.READ_BACK)
+        stored, proof = self._kept_hash(answer) or (
+            sha256_by_reading(self, name, answer["ContentLength"]),
+            Proof.READ_BACK,
+        )
         if stored != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
         return ObjectInfo(name, answer["ContentLength"], sha256=stored, modified=answer["LastModified"], proof=proof)
@@ -328,26 +328,6 @@ class S3Store(ObjectStore):
             "clock": self._clock,
             "keeping": s3_objects.keeping_arguments(self.dialect.keeping, name, self._clock.utcnow()),
         }
-
-    def _received(self, body: Any) -> bytes:
-        """Read an answer's body to its end."""
-        pace, pieces, position = Pace(self._clock), [], 0
-        while piece := body.read(RECEIVE_BYTES):
-            pieces.append(piece)
-            position += len(piece)
-            pace.check(position)
-        return b"".join(pieces)
-
-    def _read_back(self, name: str, size_bytes: int) -> str:
-        """Return the SHA-256 of what comes down."""
-        digest, position = hashlib.sha256(), 0
-        while position < size_bytes:
-            piece = self.get(name, offset=position, length=READ_BACK_BYTES)
-            if not piece:
-                raise StoreUnavailable(f"{name} became shorter while it was read")
-            digest.update(piece)
-            position += len(piece)
-        return digest.hexdigest()
 
     def _head(self, name: str) -> Any:
         with self._line.errors(f"looking at {name}", name):

@@ -28,7 +28,7 @@ class WasabiOptions(BucketOptions):
 
     region: str = option("Region", env="WASABI_REGION", text="Where the bucket was made, for example eu-central-2.")
     bucket: str = option("Bucket", env="WASABI_BACKUP_BUCKET")
-    access_key: str = option("Access key id", env="WASABI_ACCESS_KEY_ID")
+    access_key: str = option("Access key id", credential=True, env="WASABI_ACCESS_KEY_ID")
     secret_key: str = option("Secret access key", secret=True, env="WASABI_SECRET_ACCESS_KEY")
     lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
     lock_mode: LockMode = option(  # noqa: RUF009 - `option` makes a field, each call its own
