@@ -18,7 +18,6 @@ Limits: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import threading
@@ -39,7 +38,7 @@ from azure.storage.blob import (
 from urllib3.exceptions import HTTPError
 
 from providers.stores.azure_errors import answer_may_be_lost, map_error
-from providers.stores.azure_options import MEBIBYTE, AzureOptions, Tier
+from providers.stores.azure_options import AzureOptions, Tier
 from providers.stores.azure_rights import ACCOUNT_KEY_RIGHTS, least_rights, read_sas_token
 from providers.stores.azure_upload import BlockUpload, Content, put_at_once, stored_sha256
 from providers.stores.base import (
@@ -61,12 +60,10 @@ from providers.stores.base import (
     Wire,
     check_name,
 )
+from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS, make_session
-from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-READ_BACK_BYTES = 8 * MEBIBYTE
-RECEIVE_BYTES = 256 * 1024
 WHOLE_BYTES = 1024**5  # larger than any blob: one request, whatever is asked for
 _PACK = re.compile(r"(?:.*/)?data/.+")
 
@@ -131,11 +128,11 @@ class AzureStore(ObjectStore):
         if length == 0:
             self.head(name)
             return b""
-        received: list[bytes] = []
+        content: list[bytes] = []
 
         def take(answer: Any) -> None:
             if answer.http_response.status_code in (200, 206):
-                received.append(self._received(answer.http_response.internal_response))
+                content.append(self._received(answer.http_response.internal_response))
 
         with self._errors(f"reading {name}", name):
             try:
@@ -144,7 +141,7 @@ class AzureStore(ObjectStore):
                 if exc.status_code == 416:  # begins past the end
                     return b""
                 raise
-        return received[0]
+        return content[0]
 
     def head(self, name: str) -> ObjectInfo:
         return _info(name, self._properties(name))
@@ -161,7 +158,7 @@ class AzureStore(ObjectStore):
     def verify(self, name: str, *, sha256: str) -> ObjectInfo:
         found = self._properties(name)
         recorded = stored_sha256(found) if found.content_settings.content_md5 else None
-        if (recorded or self._read_back(name, found.size)) != sha256:
+        if (recorded or sha256_by_reading(self, name, found.size)) != sha256:
             raise ObjectCorrupt(f"{name} in container {self.options.container} does not have the expected content")
         proof = Proof.SERVER_MD5 if recorded else Proof.READ_BACK
         return _info(name, found, sha256=sha256, proof=proof)
@@ -247,26 +244,11 @@ class AzureStore(ObjectStore):
 
     def _received(self, answer: Any) -> bytes:
         """Read an answer's body to its end; the SDK, which would ask again, finds nothing left to read."""
-        pace, pieces, position = Pace(self._clock), [], 0
         try:
-            for piece in answer.raw.stream(RECEIVE_BYTES, decode_content=False):
-                pieces.append(piece)
-                position += len(piece)
-                pace.check(position)
+            return received(answer.raw.stream(RECEIVE_BYTES, decode_content=False), self._clock)
         except BaseException:
             answer.close()  # a connection with half an answer in it is no good to anybody
             raise
-        return b"".join(pieces)
-
-    def _read_back(self, name: str, size_bytes: int) -> str:
-        digest, position = hashlib.sha256(), 0
-        while position < size_bytes:
-            piece = self.get(name, offset=position, length=READ_BACK_BYTES)
-            if not piece:
-                raise StoreUnavailable(f"{name} became shorter while it was read")
-            digest.update(piece)
-            position += len(piece)
-        return digest.hexdigest()
 
     def _settled(self, exc: AzureError, blob: BlobClient, content: Content) -> bool:
         """Say whether the upload that failed with `exc` is nevertheless stored: the answer alone was lost."""

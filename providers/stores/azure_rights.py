@@ -91,11 +91,11 @@ def least_rights(options: Mapping[str, str]) -> Mapping[str, str]:
         return _ROLE.format(**place, who=who, description=description, actions=listed)
 
     return {
-        "writer (SAS token: create, write, read, list)": token("rcwl"),
-        "pruner (SAS token: also delete)": token("rcwdl"),
-        "writer where objects are locked (SAS token: also set immutability)": token("rcwli"),
-        "writer (role, for a user delegation SAS)": role("writer", "Stores and reads, deletes nothing.", _WRITES),
-        "pruner (role, for a user delegation SAS)": role("pruner", "Also deletes.", (*_WRITES, "delete")),
+        "writer": token("rcwl"),
+        "pruner": token("rcwdl"),
+        "writer that also locks": token("rcwli"),
+        "role to make the writer's token with": role("writer", "Stores and reads, deletes nothing.", _WRITES),
+        "role to make the pruner's token with": role("pruner", "Also deletes.", (*_WRITES, "delete")),
     }
 
 

@@ -15,19 +15,18 @@ import contextlib
 import fcntl
 import os
 import secrets
-import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import trustme
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from providers.validation.faultproxy import FaultProxy
 from tests.servers.ports import free_port, wait_for_port
 from tests.servers.swift import cache_folder
+from tests.servers.tls import tls_front
 from wedbackup.core.clock import SYSTEM_CLOCK
 
 AZURITE_VERSION = "3.37.0"
@@ -76,13 +75,8 @@ class Azurite:
     @contextlib.contextmanager
     def behind_tls(self, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
         """Yield a TLS fault proxy in front of this Azurite and the path of the CA file to trust."""
-        ca = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        ca_file = folder / "azurite-ca.pem"
-        ca.cert_pem.write_to_path(str(ca_file))
-        with FaultProxy(("127.0.0.1", self.port), tls=context) as proxy:
-            yield proxy, str(ca_file)
+        with tls_front(self.port, folder) as proxy_and_ca:
+            yield proxy_and_ca
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ class TestAzureStoreWithSasToken(StoreContract):
     @pytest.fixture
     def store(self, azurite: Azurite, azure_container: str, open_azure: Callable[..., AzureStore]) -> AzureStore:
         token = azurite.sas_token(azure_container, "rcwdl")
-        return open_azure(sas_token=token, account_key="", prefix="weddings/2026", list_page=3, **SMALL_BLOCKS)
+        return open_azure(sas_token=token, account_key="", prefix="weddings/2026", **SMALL_BLOCKS)
 
 
 class TestAzureStoreOverTls(StoreContract):
