@@ -210,6 +210,29 @@ def _webhook_recovered(it: Occurrence) -> Judgement:
     return Judgement(over=(_webhook_key(it),))
 
 
+def _quota_key(it: Occurrence) -> str:
+    return f"location.filling:{it.subject_id}"
+
+
+def _location_filling(it: Occurrence) -> Judgement:
+    full = it.tag == "location.full"
+    name, quota = it.payload.get("name", ""), it.payload.get("quota_bytes") or 1
+    wish = Wish(
+        key=_quota_key(it),
+        severity=Severity.CRITICAL if full else Severity.WARNING,
+        title=f"{name} has reached its quota" if full else f"{name} is filling up",
+        text=f"{100 * it.payload.get('used_bytes', 0) / quota:.0f} % of its quota is used. "
+        + ("Nothing more is stored there." if full else "At the quota nothing more is stored there."),
+        what_to_do="Raise the quota on the location's page, or free space: prune its vaults or move copies elsewhere.",
+        link=location_link(it.subject_id),
+    )
+    return Judgement((wish,))
+
+
+def _location_roomy(it: Occurrence) -> Judgement:
+    return Judgement(over=(_quota_key(it),))
+
+
 def _silence(key: str, title: str, text: str, what_to_do: str) -> Callable[[Occurrence], Judgement]:
     return lambda _: Judgement((Wish(key, Severity.CRITICAL, title, text, what_to_do),))
 
@@ -237,6 +260,9 @@ _RULES: dict[str, Callable[[Occurrence], Judgement]] = {
     "snapshot.acknowledged": _snapshot_acknowledged,
     "location.down": _location_down,
     "location.recovered": _location_recovered,
+    "location.filling": _location_filling,
+    "location.full": _location_filling,
+    "location.roomy": _location_roomy,
     "location.objects_changed": _objects_changed,
     "webhook.failing": _webhook_failing,
     "webhook.recovered": _webhook_recovered,

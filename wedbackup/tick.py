@@ -39,6 +39,7 @@ PARTS = (
     "wedbackup.tick.turn_credentials",
     "wedbackup.tick.probe_locations",
     "monitoring.services.webhooks.deliveries_send",
+    "providers.services.counting.count_next",
 )
 _at_work = {part: threading.Lock() for part in PARTS}
 

@@ -1,28 +1,24 @@
-"""How full a location is: what our transfers stored is added as they go, and a listing sets it right from time to time.
+"""How full a location is, against its quota: what our transfers stored is added as they go.
 
-Deleted objects are found by the listing only. So a location counts as fuller than it is until the next one, which comes
-weekly, daily above the warning line, and whenever it is validated.
+Deleted objects are noticed only by a listing (`providers.services.counting`): until then a location counts as fuller
+than it is.
 """
 
 from __future__ import annotations
 
 import enum
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from providers.models import Location
-from providers.stores.base import ObjectStore
 from wedbackup.core import events
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 WARNING_SHARE = 0.8
 FULL_SHARE = 0.99  # the next pack is refused somewhere above it
-COUNT_EVERY = timedelta(days=7)
-COUNT_EVERY_WHEN_FILLING = timedelta(days=1)
 
 
 class Level(enum.IntEnum):
@@ -53,37 +49,6 @@ def usage_add(location_id: UUID, stored_bytes: int, *, clock: Clock = SYSTEM_CLO
     """Count what was stored at a location since the last time [bytes]."""
     if stored_bytes:
         change_judged(location_id, clock=clock, used_bytes=F("used_bytes") + stored_bytes)
-
-
-def usage_count(location: Location, store: ObjectStore, *, clock: Clock = SYSTEM_CLOCK) -> int:
-    """List `store`, write down what everything in it takes, and return it [bytes].
-
-    What other programs keep below the location's prefix counts too: it takes space like ours. Raises StoreError; then
-    the former count stays.
-    """
-    counted = sum(info.size_bytes for info in store.list())
-    change_judged(location.pk, clock=clock, used_bytes=counted, used_at=clock.utcnow())
-    location.used_bytes, location.used_at = counted, clock.utcnow()
-    return counted
-
-
-def count_due(*, clock: Clock = SYSTEM_CLOCK) -> Location | None:
-    """Return the location whose listing is most overdue, and take it: nobody else lists it within the next hour."""
-    now = clock.utcnow()
-    filling = Q(quota_bytes__isnull=False, used_bytes__gte=F("quota_bytes") * WARNING_SHARE)
-    due = Location.objects.filter(enabled=True, paused_at=None, breaker=Location.Breaker.CLOSED).filter(
-        Q(used_at=None)
-        | Q(used_at__lte=now - COUNT_EVERY)
-        | filling & Q(used_at__lte=now - COUNT_EVERY_WHEN_FILLING)
-        | Q(used_at__gt=now + COUNT_EVERY)  # the clock was set back
-    )
-    location = due.order_by(F("used_at").asc(nulls_first=True)).first()
-    if location is None:
-        return None
-    # One that cannot be listed comes again after an hour, and does not keep the others from their turn.
-    again_at = now - COUNT_EVERY + timedelta(hours=1)
-    mine = Location.objects.filter(pk=location.pk, used_at=location.used_at).update(used_at=again_at) == 1
-    return location if mine else None
 
 
 def change_judged(location_id: UUID, *, clock: Clock, **fields: Any) -> None:

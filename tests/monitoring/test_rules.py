@@ -141,3 +141,14 @@ def test_a_location_fails_by_its_breaker_or_by_refusing_every_probe(
     breaker: str, error: str, answered: timedelta | None, failing: bool
 ) -> None:
     assert conditions.is_failing(breaker, error, NOW, None if answered is None else NOW - answered) is failing
+
+
+def test_a_location_that_fills_up_is_told_until_there_is_room_again() -> None:
+    payload = {"name": "Attic", "used_bytes": 81, "quota_bytes": 100}
+    (filling,) = judge(Occurrence("location.filling", "l1", payload)).wishes
+    assert (filling.title, filling.severity) == ("Attic is filling up", Severity.WARNING)
+    assert filling.text.startswith("81 % of its quota is used.")
+    (full,) = judge(Occurrence("location.full", "l1", payload | {"used_bytes": 99})).wishes
+    assert (full.title, full.severity) == ("Attic has reached its quota", Severity.CRITICAL)
+    assert judge(Occurrence("location.roomy", "l1", payload)).over == (filling.key,)
+    assert full.key == filling.key, "one alert that grows, not two"
