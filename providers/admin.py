@@ -16,7 +16,7 @@ from django.utils.html import format_html_join
 
 from providers import registry
 from providers.models import Credential, Location
-from providers.services.credentials import credential_set
+from providers.services.credentials import check_secrets, credential_set, parts_among, secrets_of
 from providers.services.locations import location_enable, location_validate
 from providers.services.probes import location_probe
 from providers.stores.base import StoreError
@@ -54,17 +54,25 @@ class LocationForm(forms.ModelForm):
         if given := sorted(secret & set(options)):
             raise forms.ValidationError(f"{', '.join(given)} is secret: enter it in its own field below.")
         try:
-            build_options(described, options | dict.fromkeys(secret, "kept elsewhere"))
-        except InvalidOptions as exc:
+            kept = secrets_of(self.instance)
+            build_options(described, options | {name: value for name, value in kept.items() if name in secret})
+        except (InvalidOptions, SealingError) as exc:
             raise forms.ValidationError(str(exc)) from exc
+        before, after = (parts_among(self.instance.kind, each) for each in (self.instance.options, options))
+        if moved := sorted(name for name in after if after[name] != before.get(name)):
+            raise forms.ValidationError(
+                f"{', '.join(moved)} changes with the secret: enter both on the location's page."
+            )
         return options
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         entered = self.entered_secrets(cleaned)
-        missing = secret_names(registry.options_class(self.instance.kind)) - set(entered)
-        if entered and missing:
-            raise forms.ValidationError(f"Enter all secrets together; missing: {', '.join(sorted(missing))}.")
+        if entered:
+            try:
+                check_secrets(self.instance.kind, self.instance.options, entered)
+            except InvalidOptions as exc:
+                raise forms.ValidationError(f"Enter all secrets together: {exc}.") from exc
         return cleaned
 
     def entered_secrets(self, cleaned: dict[str, Any]) -> dict[str, str]:
@@ -92,7 +100,9 @@ class CredentialInline(ReadOnlyInline):
     """Which credential there is and since when; nothing of its content."""
 
     model = Credential
-    fields = readonly_fields = ("version", "created_at", "retired_at")
+    fields = readonly_fields = (
+        "version", "role", "state", "entered_by", "created_at", "proved_at", "switched_at", "retired_at", "report"
+    )  # fmt: skip
     related = ("location",)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from providers.views import guides, locations, notifications, protected, wizard
+from providers.views import credentials, guides, locations, notifications, protected, wizard
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("locations/guides/<slug:kind>/", guides.guide_page, name="location-guide"),
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
     path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
+    path("locations/<uuid:location_id>/credentials/", credentials.location_credentials, name="location-credentials"),
     path("locations/<uuid:location_id>/switch/", locations.location_switch, name="location-switch"),
     path(
         "locations/<uuid:location_id>/notifications/", notifications.notifications_open, name="location-notifications"

@@ -12,7 +12,7 @@ import uuid
 from providers.models import Credential, Location
 from providers.services.credentials import PRUNER, credential_in_use
 from providers.services.locations import store_with
-from providers.services.probes import PREFIX, PROBE_BYTES, round_trip
+from providers.services.probes import PREFIX, PROBE_BYTES, RoundTrip, round_trip
 from providers.stores.base import (
     AccessDenied,
     LocationMissing,
@@ -22,6 +22,7 @@ from providers.stores.base import (
     StoreError,
     Unsupported,
 )
+from wedbackup.core.clock import Clock
 
 COPIES_LOOKED_FOR = 3
 
@@ -32,16 +33,29 @@ class AnotherPlace(Rejected):
     advice = "Make the new key in the same account, for the same bucket or folder as the old one, and enter it again."
 
 
-def prove(credential: Credential) -> str:
+def prove(credential: Credential, clock: Clock) -> str:
     """Return in words what was proved of an entered credential; raises a StoreError that says what it cannot do."""
     location = credential.location
     store = store_with(location, credential)
     try:
-        round_trip(store)
+        done = _round_trip(store, credential, clock)
         same = _same_place(location, credential, store)
-        return " ".join(("It wrote, read back, compared and deleted a small object.", same, _remarks(store))).strip()
+        return " ".join((done, same, _remarks(store))).strip()
     finally:
         store.close()
+
+
+def _round_trip(store: ObjectStore, credential: Credential, clock: Clock) -> str:
+    """Have it write, read back and delete a small object; a writer need not be able to delete, a pruner must."""
+    trip = RoundTrip()
+    round_trip(store, trip, kept=False, clock=clock)
+    if trip.remark is None:
+        return "It wrote, read back, compared and deleted a small object."
+    if credential.role == PRUNER:
+        raise trip.remark
+    return (
+        "It wrote, read back and compared a small object, and may not delete it: deleting needs a pruner's credential."
+    )
 
 
 def _same_place(location: Location, credential: Credential, store: ObjectStore) -> str:

@@ -108,6 +108,12 @@ def shown_parts(credential: Credential) -> dict[str, Any]:
     return {name: value for name, value in secrets_in(credential).items() if name not in secret}
 
 
+def parts_among(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a location's `options` changes with its secrets, such as a key's id."""
+    names = [field.name for field in credential_fields(registry.options_class(kind))]
+    return {name: options[name] for name in names if name in options}
+
+
 def credential_in_use(location: Location, role: str = WRITER) -> Credential | None:
     """Return the credential for `role`; the writer's where there is no pruner; None if there is none at all."""
     current = location.credentials.filter(state=State.CURRENT)

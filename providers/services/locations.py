@@ -20,6 +20,7 @@ from providers.services.credentials import (
     credential_in_use,
     credential_set,
     has_credential,
+    parts_among,
     secrets_for,
 )
 from providers.services.machine import machine_name, medium_of
@@ -120,7 +121,7 @@ def location_create(
             **{field: getattr(place, field) for field in _PLACE_FIELDS},
         )
         if secrets:
-            credential_set(location, secrets, actor=actor, clock=clock)
+            credential_set(location, {**parts_among(kind, options), **secrets}, actor=actor, clock=clock)
         _record(audit.AuditTag.LOCATION_CREATED, location, actor, {"kind": kind}, clock)
     return location
 

@@ -129,7 +129,7 @@ def credentials_retire(oldest_running_started_at: datetime | None, *, clock: Clo
 def _proved(credential: Credential, clock: Clock) -> bool:
     """Prove an entered credential and note the outcome; say whether it is proved by us."""
     try:
-        report = prove(credential)
+        report = prove(credential, clock)
     except StoreError as error:
         _refuse(credential, f"{error}. {error.advice}", clock)
         return False

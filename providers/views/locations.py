@@ -16,6 +16,7 @@ from providers.services.locations import location_enable, location_validate
 from providers.services.notifications import KINDS as NOTIFYING_KINDS
 from providers.services.protected import folder_freshness
 from providers.stores.base import StoreError
+from providers.views.credentials import credential_card
 from wedbackup.core import clock
 from wedbackup.core.access import admin_only, platform_only
 from wedbackup.core.htmx import render_page
@@ -51,9 +52,15 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         "freshness": folder_freshness(location),
         "kind": registry.KINDS.get(location.kind),
         "copies": location.copies.count(),  # the reverse side of a key of backups
-        "credential": location.credentials.filter(retired_at=None).first(),
+        "credentials": credential_card(location, now=clock.SYSTEM_CLOCK.utcnow()),
     }
-    return render_page(request, "providers/location.html", "providers/fragments/_location.html", context)
+    return render_page(
+        request,
+        "providers/location.html",
+        "providers/fragments/_location.html",
+        context,
+        targets={"credentials": "providers/fragments/_credentials.html"},
+    )
 
 
 @require_POST

@@ -21,9 +21,12 @@ class CloudOptions(LineOptions):
 
 @dataclass
 class Cloud:
-    """keys: which place each key leads to. trouble: raised by every call with this key. calls: who called, in order."""
+    """keys: which place each key leads to. write_only: those that may not delete. trouble: raised by every call with
+    this key. calls: who called, in order.
+    """
 
     keys: dict[str, MemoryStore] = field(default_factory=dict)
+    write_only: set[str] = field(default_factory=set)
     trouble: dict[str, StoreError] = field(default_factory=dict)
     facts: PlaceFacts = field(default_factory=PlaceFacts)
     calls: list[str] = field(default_factory=list)
@@ -65,7 +68,10 @@ class Cloud:
                 return self._place().list(prefix)
 
             def delete(self, name: str) -> None:
-                self._place().delete(name)
+                place = self._place()
+                if self.options.key in cloud.write_only:
+                    raise AccessDenied("this key may not delete")
+                place.delete(name)
 
             def verify(self, name: str, *, sha256: str) -> ObjectInfo:
                 return self._place().verify(name, sha256=sha256)

@@ -138,6 +138,17 @@ def test_a_pruner_is_proved_beside_the_writer_and_replaces_nobody(
     assert "It read what the writer had written" in in_cloud.credentials.get(version=2).report
 
 
+def test_a_writer_need_not_delete_but_a_pruner_must(in_cloud: Location, cloud: Cloud, clock: ManualClock) -> None:
+    cloud.keys["careful"] = cloud.keys["first"]
+    cloud.write_only.add("careful")
+    pruner = rotation_begin(in_cloud, {"key": "careful"}, role=PRUNER, actor="bob", clock=clock)
+    rotations_continue(clock=clock)
+    pruner.refresh_from_db()
+    assert (pruner.state, "not delete" in pruner.report) == ("refused", True)
+    writer = enter(in_cloud, "careful", clock)
+    assert (writer.state, "may not delete it" in writer.report) == ("current", True)
+
+
 def test_while_one_is_being_proved_nobody_enters_another(in_cloud: Location, cloud: Cloud, clock: ManualClock) -> None:
     rotation_begin(in_cloud, {"key": "second"}, actor="bob", clock=clock)
     with pytest.raises(RotationRefused, match="bob has entered version 2, which is being proved") as caught:
