@@ -13,6 +13,8 @@ from rich.table import Table
 
 from tests.bench.peers import Borg, Rclone, Restic
 from tests.bench.rows import Plan, Row, run_rows
+from tests.bench.upload import ASKED as UPLOADS_ASKED
+from tests.bench.upload import Load, Uploads, s3_uploads
 
 
 def _as_json(row: Row) -> dict[str, object]:
@@ -49,11 +51,28 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
+def _uploads_table(rows: list[Uploads]) -> Table:
+    table = Table("uploads", "wedbackup", "plain client", "times the plain client", "asked")
+    for row in rows:
+        mark = "" if row.ratio >= UPLOADS_ASKED else " (missed)"
+        speeds = [f"{speed:.0f} MiB/s" for speed in (row.ours, row.plain)]
+        table.add_row(row.name, *speeds, f"{row.ratio:.2f}{mark}", f"{UPLOADS_ASKED:.1f}")
+    return table
+
+
+def _compare_uploads(console: Console, work: Path, *, quick: bool, rounds: int) -> None:
+    """Measure the uploads alone; needs neither restic nor borg."""
+    load = Load(objects=2 if quick else 8, rounds=rounds)
+    console.print(f"{load.objects} objects of {load.object_bytes >> 20} MiB, {load.threads} threads, {rounds} rounds")
+    console.print(_uploads_table([*s3_uploads(work, load)]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
     parser.add_argument("--quick", action="store_true", help="a tenth of the size")
     parser.add_argument("--rows", default="abcdefg", help="letters of the rows wanted (default: all)")
+    parser.add_argument("--uploads", action="store_true", help="only uploads beside the providers' plain clients")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant; medians are shown")
     parser.add_argument("--work", type=Path, help="scratch folder on the disk to measure (20 GB free)")
     options = parser.parse_args()
@@ -61,6 +80,9 @@ def main() -> None:
     console = Console()
     work = Path(tempfile.mkdtemp(prefix="wedbackup-bench-", dir=options.work)).resolve()
     try:
+        if options.uploads:
+            _compare_uploads(console, work, quick=options.quick, rounds=options.rounds)
+            return
         plan = Plan(work, 0.1 if options.quick else 1.0, options.rounds)
         versions = (Restic(work).version(), Borg(work).version(), Rclone(work).version())
         console.print(f"{', '.join(versions)}; {plan.rounds} rounds, size x {plan.scale}")
