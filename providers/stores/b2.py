@@ -14,11 +14,12 @@ Limits: https://www.backblaze.com/docs/cloud-storage-call-the-s3-compatible-api
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.stores.base import Checksum
+from providers.stores.base import Checksum, PlaceFacts
 from providers.stores.options import option
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import BucketOptions, Dialect, Keeping, LockMode, check_host_part, check_lock_days
@@ -65,6 +66,10 @@ class B2Store(S3Store):
 
     Options = B2Options
     regions = "backblaze_b2"
+
+    def facts(self) -> PlaceFacts:
+        """Tell no excess of rights: B2 wants keys to list bucket names, and has nothing else that we could ask for."""
+        return dataclasses.replace(super().facts(), excess_rights=())
 
     @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
