@@ -89,7 +89,7 @@ KINDS = {
             "Beside a Supabase project; checks nothing itself, so every upload is proved by us.",
         ),
         Kind(
-            "supabase-s3",
+            "supabase_s3",
             "Supabase Storage by S3",
             "providers.stores.supabase_s3.SupabaseS3Store",
             "Beside a Supabase project, through its S3 address; every upload is proved by us.",

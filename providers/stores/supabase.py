@@ -215,9 +215,10 @@ class SupabaseStore(ObjectStore):
         return _info(name, stored, sha256=sha256, proof=proof)
 
     def remove_unfinished(self, *, before: datetime) -> int:
-        """Remove what this process left. The service lists no unfinished uploads; the others expire there by themselves
+        """Remove what this process left: the service does not list unfinished uploads.
 
-        (24 hours at the hosted service, 1 hour by default elsewhere).
+        Those of other processes expire there by themselves: after 24 hours at the hosted service, 1 hour by default
+        elsewhere.
         """
         return self._uploads.remove(before=before)
 
@@ -294,9 +295,11 @@ class SupabaseStore(ObjectStore):
     def _bucket_settings(self) -> dict[str, Any]:
         what = f"looking at the bucket {self.options.bucket}"
         try:
-            settings: dict[str, Any] = self._service.json(what, "GET", f"/bucket/{self._bucket}")
+            settings = self._service.json(what, "GET", f"/bucket/{self._bucket}")
         except ObjectNotFound as error:
             raise LocationMissing(str(error)) from error
+        if not isinstance(settings, dict):
+            raise StoreUnavailable(f"{what}: the service's answer makes no sense")
         return settings
 
     def _backend_etag(self, name: str, stored: StoredObject) -> str:
@@ -327,5 +330,5 @@ def _info(name: str, stored: StoredObject, *, sha256: str | None = None, proof: 
 def _cached(name: str) -> StoreError:
     error = StoreError(f"{name} came out of Supabase's CDN, which proves nothing about what is stored")
     error.retryable = False
-    error.advice = "Use the S3 endpoint for this location (kind supabase-s3): it has no cache. Or verify again later."
+    error.advice = "Use the S3 endpoint for this location (kind supabase_s3): it has no cache. Or verify again later."
     return error

@@ -102,10 +102,11 @@ class SupabaseS3Store(S3Store):
         raise ChecksumMismatch(f"{name} was stored damaged, and was removed again")
 
     def verify(self, name: str, *, sha256: str) -> ObjectInfo:
-        """Prove the content of `name`: by its ETag, if our upload recorded it beside this SHA-256, and a byte that is
+        """Prove the content of `name`, without a download if it went up in one request.
 
-        there; otherwise (large objects, sent in parts) by reading it back. An ETag is what the backend computed when it
-        stored the object: a bit that a disk lost since is found by reading only.
+        Then its ETag is still what our upload recorded beside this SHA-256, and a byte of it can be read.
+        An ETag is what the backend computed when it stored the object: a bit that a disk lost since is found by reading
+        only. What went up in parts is read back.
         """
         info = super().verify(name, sha256=sha256)
         if info.proof is not Proof.READ_BACK and info.size_bytes:

@@ -23,7 +23,7 @@ from datetime import datetime
 
 import requests
 
-from providers.stores.base import LocationMissing, ObjectNotFound, StoreError, StoreUnavailable
+from providers.stores.base import ChecksumMismatch, LocationMissing, ObjectNotFound, StoreError, StoreUnavailable
 from providers.stores.supabase_api import Service
 from providers.stores.transfer import Body, Pace
 from providers.stores.unfinished import UnfinishedUploads
@@ -50,14 +50,21 @@ class Fingerprint:
 
     @classmethod
     def of(cls, view: memoryview, sha256: str | None, *, part_bytes: int = CHUNK_BYTES) -> Fingerprint:
-        """Return the fingerprint of `view`; sha256: if it is known already; part_bytes: how a large one goes up."""
+        """Return the fingerprint of `view`; part_bytes: how a large one goes up.
+
+        sha256: what the caller takes it for. Nobody at the other end checks that, so it is checked here: raises
+        ChecksumMismatch when the content has another one, because memory failed since.
+        """
+        digest = hashlib.sha256(view).hexdigest()
+        if sha256 not in (None, digest):
+            raise ChecksumMismatch("the content does not have the SHA-256 that it is said to have; nothing was sent")
         whole = hashlib.md5(view, usedforsecurity=False)
         digests = [whole.digest()]
         if len(view) > part_bytes:
             pieces = (view[start : start + part_bytes] for start in range(0, len(view), part_bytes))
             digests = [hashlib.md5(piece, usedforsecurity=False).digest() for piece in pieces]
         parts = f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
-        return cls(len(view), sha256 or hashlib.sha256(view).hexdigest(), (whole.hexdigest(), parts))
+        return cls(len(view), digest, (whole.hexdigest(), parts))
 
     def metadata(self) -> str:
         """Return what is stored beside the object, in the same transaction, as JSON."""

@@ -196,7 +196,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def tus_head(self, upload_id: str) -> None:
         upload = self._upload(upload_id)
-        self.send(200, b"", {"Upload-Offset": str(len(upload.content)), "Upload-Length": str(upload.size_bytes)})
+        with upload.lock:
+            offset = len(upload.content)
+        self.send(200, b"", {"Upload-Offset": str(offset), "Upload-Length": str(upload.size_bytes)})
 
     def tus_patch(self, upload_id: str) -> None:
         upload, offset = self._upload(upload_id), int(self.headers["Upload-Offset"])
@@ -204,9 +206,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(409, "", "Upload-Offset conflict\n", tus=True)
         if self.unread != CHUNK_BYTES and offset + self.unread != upload.size_bytes:
             raise Refusal(400, "", f"a piece of {self.unread} bytes that is not the last\n", tus=True)
-        for piece in self.pieces():
-            upload.content += piece
-        self._join(upload)
+        with upload.lock:
+            for piece in self.pieces():
+                upload.content += piece
+            self._join(upload)
         if self.unread:
             self.close_connection = True
             return

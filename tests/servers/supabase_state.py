@@ -52,6 +52,7 @@ class Upload:
     content: bytearray = field(default_factory=bytearray)
     parts: list[bytes] = field(default_factory=list)  # MD5s of the parts that S3 has
     joined: int = 0  # how many bytes are in parts
+    lock: threading.Lock = field(default_factory=threading.Lock)  # one request at a time, as tus-node-server does it
 
 
 @dataclass

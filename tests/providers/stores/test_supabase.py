@@ -127,6 +127,14 @@ def test_what_is_stored_is_proved_by_the_etag_without_a_download(backend: str, c
         store.close()
 
 
+def test_content_that_is_not_what_the_caller_takes_it_for_is_not_sent(
+    proxied: SupabaseStore, proxy: FaultProxy
+) -> None:
+    with pytest.raises(ChecksumMismatch, match="nothing was sent"):
+        proxied.put("pack", PACK, sha256=LARGE_SHA256)
+    assert proxy.requests == []
+
+
 def test_where_the_etag_is_no_md5_the_object_is_read_back(supabase: Supabase, open_supabase: Open) -> None:
     supabase.encrypted, supabase.backend = True, "s3"
     store = open_supabase()
@@ -177,7 +185,7 @@ def test_an_answer_from_the_cdn_proves_nothing(supabase: Supabase, open_supabase
     with pytest.raises(StoreError, match="CDN") as caught:
         store.verify("pack", sha256=PACK_SHA256)
     assert not caught.value.retryable
-    assert "supabase-s3" in caught.value.advice
+    assert "supabase_s3" in caught.value.advice
 
 
 def test_another_upload_of_the_same_name_meanwhile_is_not_taken_for_ours_nor_removed(
@@ -239,7 +247,7 @@ def test_a_broken_large_upload_goes_on_where_the_server_stopped_receiving(
     assert proxied.put("large", LARGE).proof is Proof.SERVER_MD5
     first, second, resumed, *_ = pieces_sent(proxy)
     assert (first, second) == (0, CHUNK_BYTES)
-    assert CHUNK_BYTES < resumed <= CHUNK_BYTES + 1_000_000
+    assert CHUNK_BYTES <= resumed <= CHUNK_BYTES + 1_000_000  # a reset may overtake what was sent before it
     assert proxied.get("large") == LARGE
 
 
