@@ -122,7 +122,6 @@ class BoxStore(Shared, ObjectStore):
         delete=b"DELETE /2.0/files/",
         place="folder_id",
     )
-    regions = "box"
 
     def __init__(self, options: BoxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options

@@ -130,7 +130,6 @@ class DropboxStore(Shared, ObjectStore):
         delete=b"/2/files/delete_v2 HTTP",
         place="folder",
     )
-    regions = "dropbox"
 
     def __init__(self, options: DropboxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
@@ -244,6 +243,9 @@ class DropboxStore(Shared, ObjectStore):
 
     def invite(self, folder: str, email: str) -> None:
         with self._errors(f"inviting somebody to {folder}"):
+            found = self._dropbox().files_get_metadata(self._path(folder))
+            if not isinstance(found, FolderMetadata):  # sharing what is missing would make it
+                raise ObjectNotFound(f"{folder} is a document, no folder")
             dropbox_sharing.invite(self._dropbox(), self._path(folder), email)
 
     def close(self) -> None:

@@ -348,6 +348,7 @@ class DropboxCloud:
         return Answer(200, None)
 
     def _sharing_share_folder(self, space: Space, argument: Any, request: Request) -> Any:
+        self._files_create_folder_v2(space, argument, request)  # documented: a missing one is made
         entry = self._entry(space, argument["path"], "bad_path")
         if entry.path.lower() in self.members:
             raise tagged("bad_path", "already_shared", **self._shared_folder(entry))
