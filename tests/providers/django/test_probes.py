@@ -12,7 +12,16 @@ from providers.models import HealthSample, Location
 from providers.services import probes
 from providers.services.locations import location_open
 from providers.services.probes import location_probe, probe_due
-from providers.stores.base import ObjectStore
+from providers.stores.base import (
+    AccessDenied,
+    Archived,
+    CredentialExpired,
+    LocationFull,
+    ObjectStore,
+    StoreError,
+    StoreUnavailable,
+    Throttled,
+)
 from providers.stores.memory import MemoryStore
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import Event
@@ -159,3 +168,68 @@ def test_old_samples_are_trimmed(folder: Location, clock: ManualClock) -> None:
     HealthSample.objects.create(location=folder, at=old, ok=True)
     probe_due(clock)
     assert [sample.at for sample in HealthSample.objects.all()] == [clock.utcnow()]
+
+
+class Keeper(MemoryStore):
+    """A bucket whose credential may write and read, but not delete."""
+
+    def delete(self, name: str) -> None:
+        raise AccessDenied("s3:DeleteObject is not allowed")
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[[ObjectStore], None]:
+    """Let the given store stand for every location."""
+    return lambda store: monkeypatch.setattr(probes, "store_of", lambda location: store)
+
+
+def test_each_step_is_timed_and_the_throughput_measured_every_few_minutes(folder: Location, clock: ManualClock) -> None:
+    for _ in range(21):
+        (result,) = probe_due(clock)
+        assert set(result.trip.steps_ms) == {"write", "read", "delete"}
+        clock.advance(30)
+    measured = HealthSample.objects.filter(upload_bytes_per_second__isnull=False)
+    assert measured.count() == 3
+    assert all(sample.download_bytes_per_second for sample in measured)
+    folder.refresh_from_db()
+    assert folder.last_upload_bytes_per_second == probes.LARGE_BYTES / 1e-4, "the clock stood still"
+
+
+def test_a_credential_that_cannot_delete_is_healthy_and_leaves_one_object_only(
+    folder: Location, clock: ManualClock, probed: Callable[[ObjectStore], None]
+) -> None:
+    store = Keeper()
+    probed(store)
+    for _ in range(5):
+        (result,) = probe_due(clock)
+        assert result.error is None
+        clock.advance(30)
+    assert len([*store.list()]) == 2, "the first one, and the one that is written again and again"
+    folder.refresh_from_db()
+    assert folder.breaker == "closed"
+    assert (folder.last_error_kind, folder.last_answer_at is not None) == ("DeleteRefused", True)
+    assert "may write and read but not delete" in folder.last_error
+    assert HealthSample.objects.filter(ok=True, error_kind="DeleteRefused").count() == 5
+
+
+@pytest.mark.parametrize(
+    "error", [AccessDenied, CredentialExpired, Archived, LocationFull, Throttled, StoreUnavailable]
+)
+def test_the_class_of_the_error_is_kept_and_logged(
+    folder: Location,
+    clock: ManualClock,
+    probed: Callable[[ObjectStore], None],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[StoreError],
+) -> None:
+    class Failing(MemoryStore):
+        def put(self, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+            raise error("as ordered")
+
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(probes, "integration_event", lambda name, **fields: told.append(fields))
+    probed(Failing())
+    probe_due(clock)
+    folder.refresh_from_db()
+    assert (folder.last_error_kind, HealthSample.objects.get().error_kind) == (error.__name__, error.__name__)
+    assert [fields["error"] for fields in told] == [error.__name__]
