@@ -1,4 +1,4 @@
-"""Locations with their health, in two queries for any number of them."""
+"""Locations with their health, in three queries for any number of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from providers.health import Health, health_of
-from providers.models import HealthSample, Location
+from providers.models import HealthSample, Location, Traffic
+from providers.services.traffic import is_paused, traffic_row
 
 SHOWN = timedelta(minutes=30)
 
@@ -37,13 +38,23 @@ def location_cards(locations: Iterable[Location], *, now: datetime) -> list[Loca
     """Return a card for each of `locations`."""
     locations = list(locations)
     latencies: dict[Any, list[float | None]] = defaultdict(list)
+    rates: dict[Any, list[float]] = defaultdict(list)
     rows = HealthSample.objects.filter(location__in=locations, at__gte=now - SHOWN).order_by("at")
-    for location_id, ok, latency in rows.values_list("location_id", "ok", "latency_ms"):
+    fields = ("location_id", "ok", "latency_ms", "upload_bytes_per_second")
+    for location_id, ok, latency, rate in rows.values_list(*fields):
         latencies[location_id].append(latency if ok else None)
-    return [_card(location, latencies[location.pk]) for location in locations]
+        if rate is not None:
+            rates[location_id].append(rate)
+    traffic = traffic_row()
+    return [_card(location, latencies[location.pk], rates[location.pk], traffic) for location in locations]
 
 
-def _card(location: Location, latencies: list[float | None]) -> LocationCard:
-    left_alone = location.breaker == Location.Breaker.OPEN
-    health = health_of(latencies, enabled=location.enabled, left_alone=left_alone)
+def _card(location: Location, latencies: list[float | None], rates: list[float], traffic: Traffic) -> LocationCard:
+    health = health_of(
+        latencies,
+        enabled=location.enabled,
+        left_alone=location.breaker == Location.Breaker.OPEN,
+        paused=is_paused(location, traffic),
+        rates=rates,
+    )
     return LocationCard(location, health, latencies)

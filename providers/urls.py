@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from providers.views import credentials, guides, locations, notifications, protected, wizard
+from providers.views import credentials, guides, locations, notifications, protected, traffic, wizard
 
 urlpatterns = [
     path("locations/", locations.location_list, name="locations"),
@@ -11,6 +11,12 @@ urlpatterns = [
     path("locations/new/<slug:kind>/credential/", wizard.location_new_credential, name="location-new-credential"),
     path("locations/<uuid:location_id>/added/", wizard.location_added, name="location-added"),
     path("locations/guides/<slug:kind>/", guides.guide_page, name="location-guide"),
+    path("locations/traffic/", traffic.traffic, name="traffic"),
+    path("locations/traffic/switch/", traffic.traffic_switch, name="traffic-switch"),
+    path("locations/<uuid:location_id>/traffic/", traffic.location_traffic, name="location-traffic"),
+    path("locations/<uuid:location_id>/pause/", traffic.location_pause_now, name="location-pause"),
+    path("locations/<uuid:location_id>/breaker/", traffic.breaker_reset_now, name="breaker-reset"),
+    path("locations/<uuid:location_id>/line/", traffic.line_measure_now, name="line-measure"),
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
     path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
     path("locations/<uuid:location_id>/credentials/", credentials.location_credentials, name="location-credentials"),

@@ -15,6 +15,7 @@ from providers.reads import location_cards
 from providers.services.locations import location_enable, location_validate
 from providers.services.notifications import KINDS as NOTIFYING_KINDS
 from providers.services.protected import folder_freshness
+from providers.services.trafficwords import traffic_facts
 from providers.stores.base import StoreError
 from providers.views.credentials import credential_card
 from wedbackup.core import clock
@@ -47,6 +48,7 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         "location": location,
         "card": card,
         "options": [(name, value) for name, value in location.options.items() if name != "location_id"],
+        "facts": traffic_facts(location),
         "samples": list(location.samples.all()[:12]),
         "takes_notifications": location.kind in NOTIFYING_KINDS,
         "freshness": folder_freshness(location),

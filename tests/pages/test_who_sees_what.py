@@ -16,11 +16,15 @@ PLATFORM = {
     "locations", "location", "location-validate", "organisations", "organisation-new", "wedding-new", "vault-new",
     "source-new", "recovery", "wedding-recover",
 }  # fmt: skip
-ADMINS = {"recovery-kit", "vault-trust", "location-new", "location-switch", "alert-acknowledge"}
+ADMINS = {
+    "recovery-kit", "vault-trust", "location-new", "location-switch", "alert-acknowledge",
+    "traffic", "traffic-switch", "location-traffic", "location-pause", "breaker-reset", "line-measure",
+}  # fmt: skip
 POST_ONLY = {
     "wedding-back-up", "job-cancel", "job-retry", "location-validate", "location-switch", "alert-acknowledge",
     "sign-out",
     "vault-trust",
+    "traffic-switch", "location-pause", "breaker-reset", "line-measure",
 }  # fmt: skip
 SHARED = {
     "overview", "weddings", "wedding", "wedding-back-up", "upload", "upload-pieces", "snapshot", "snapshot-file",
