@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups.views import documents, jobs, kits, recovery, snapshots, uploads, vaults, weddings
+from backups.views import documents, jobs, kits, recovery, snapshots, uploads, validations, vaults, weddings
 
 urlpatterns = [
     path("weddings/", weddings.wedding_list, name="weddings"),
@@ -31,5 +31,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/cancel/", jobs.job_cancel_now, name="job-cancel"),
     path("jobs/<uuid:job_id>/retry/", jobs.job_retry_now, name="job-retry"),
     path("jobs/<uuid:job_id>/zip/", snapshots.job_zip, name="job-zip"),
+    path("locations/<uuid:location_id>/validate/", validations.location_validate_now, name="location-validate"),
+    path("locations/<uuid:location_id>/validation/", validations.location_validation, name="location-validation"),
     path("recovery/", recovery.recovery_overview, name="recovery"),
 ]

@@ -56,4 +56,4 @@ def _job_in_words(job_id: str, now: datetime) -> tuple[str, bool]:
     job = Job.unscoped.select_related("wedding", "organisation").filter(pk=UUID(job_id)).first()
     if job is None:
         return "a job that is gone", False
-    return str(job.wedding or job.organisation), is_urgent(job.wedding, now)
+    return job.subject, is_urgent(job.wedding, now)

@@ -16,9 +16,11 @@ from django.utils.html import format_html_join
 
 from providers import registry
 from providers.models import Credential, Location
-from providers.services.credentials import check_secrets, credential_set, parts_among, secrets_of
-from providers.services.locations import location_enable, location_validate
+from providers.services.credentials import check_secrets, parts_among, secrets_of
+from providers.services.locations import location_enable
 from providers.services.probes import location_probe
+from providers.services.rotation import RotationRefused, rotation_begin
+from providers.services.validations import location_validate
 from providers.stores.base import StoreError
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from wedbackup.core.adminsite import PlatformAdmin, ReadOnlyInline
@@ -180,13 +182,17 @@ class LocationAdmin(PlatformAdmin):
 
     def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if "options" in form.changed_data:
+            Location.objects.filter(pk=obj.pk).update(last_probe_at=None)  # what was changed is tried at once
         if secrets := form.entered_secrets(form.cleaned_data):
             try:
-                credential_set(obj, secrets, actor=request.user.get_username())
+                rotation_begin(obj, secrets, actor=request.user.get_username())
+            except RotationRefused as exc:
+                messages.error(request, f"The credential was not taken. {exc}. {exc.advice}")
             except SealingError as exc:
                 messages.error(request, f"The credential was not stored. {exc}")
             else:
-                messages.success(request, f"The credential of {obj.name} was stored. Validate the location now.")
+                messages.success(request, f"The credential of {obj.name} is stored and being proved; see its page.")
 
     @admin.action(description="Probe now", permissions=["act"])
     def probe(self, request: HttpRequest, locations: QuerySet[Location]) -> None:

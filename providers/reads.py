@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from providers.health import Health, health_of
-from providers.models import HealthSample, Location, Traffic
+from providers.models import HealthSample, Location, Traffic, Validation
 from providers.services.traffic import is_paused, traffic_row
+from providers.validation import State
 
 SHOWN = timedelta(minutes=30)
 
@@ -58,3 +59,50 @@ def _card(location: Location, latencies: list[float | None], rates: list[float],
         rates=rates,
     )
     return LocationCard(location, health, latencies)
+
+
+@dataclass(frozen=True)
+class ValidationView:
+    """One run of the promises against a location, as its page shows it.
+
+    under_way: findings are still to come; waiting: it has not begun.
+    """
+
+    validation: Validation | None
+    under_way: bool = False
+    waiting: bool = False
+
+    def _in_state(self, state: State) -> list[dict[str, Any]]:
+        findings = self.validation.findings if self.validation else []
+        return [finding for finding in findings if finding["state"] == state]
+
+    @property
+    def broken(self) -> list[dict[str, Any]]:
+        return self._in_state(State.BROKEN)
+
+    @property
+    def warned(self) -> list[dict[str, Any]]:
+        return self._in_state(State.WARNED)
+
+    @property
+    def exempt(self) -> list[dict[str, Any]]:
+        return self._in_state(State.EXEMPT)
+
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """What was kept, warnings not counted, the newest first."""
+        return self._in_state(State.KEPT)[::-1]
+
+    @property
+    def tone(self) -> str:
+        if self.broken or (self.validation and self.validation.passed is False):
+            return "danger"
+        if self.under_way or self.waiting:
+            return "calm"
+        return "safe" if self.validation and self.validation.passed else "attention"
+
+
+def newest_validation(location: Location) -> ValidationView:
+    """Return the newest run of the promises against `location`."""
+    newest = location.validations.order_by("-started_at").first()
+    return ValidationView(newest, under_way=newest is not None and newest.finished_at is None)

@@ -18,7 +18,6 @@ urlpatterns = [
     path("locations/<uuid:location_id>/breaker/", traffic.breaker_reset_now, name="breaker-reset"),
     path("locations/<uuid:location_id>/line/", traffic.line_measure_now, name="line-measure"),
     path("locations/<uuid:location_id>/", locations.location_page, name="location"),
-    path("locations/<uuid:location_id>/validate/", locations.location_validate_now, name="location-validate"),
     path("locations/<uuid:location_id>/credentials/", credentials.location_credentials, name="location-credentials"),
     path("locations/<uuid:location_id>/switch/", locations.location_switch, name="location-switch"),
     path(

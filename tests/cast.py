@@ -92,10 +92,13 @@ def make_cast(clock: Clock) -> Cast:
 
 
 def make_location(clock: Clock, root: Path, *, name: str, account: str) -> Location:
-    """Make a folder location below `root`; another `account` is another failure domain."""
-    return location_create(
+    """Make a folder location below `root` that counts as validated; another `account` is another failure domain."""
+    location = location_create(
         name=name, kind="local", options={"root": str(root)}, account=account, medium=name, actor="alice", clock=clock
     )
+    location.validated_at = clock.utcnow()
+    location.save(update_fields=["validated_at"])
+    return location
 
 
 def make_vault(

@@ -16,9 +16,11 @@ from backups.querysets import JobQuerySet
 from backups.states import JobState
 from wedbackup.core.scoping import ScopedManager
 
+PLATFORM_KINDS = ("validation",)
+
 
 class Job(models.Model):
-    """One piece of work.
+    """One piece of work. What is done for the platform itself (PLATFORM_KINDS) belongs to no organisation.
 
     priority:    smaller is more urgent.
     fence:       grows with each claim; a worker that lost its lease cannot write any more.
@@ -32,10 +34,11 @@ class Job(models.Model):
         CHECK = "check", "Check of a copy"
         PRUNE = "prune", "Prune"
         DOCUMENTS = "documents", "Documents for clients"
+        VALIDATION = "validation", "Validation"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="jobs")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="jobs", null=True, blank=True)
     wedding = models.ForeignKey(Wedding, on_delete=models.PROTECT, related_name="jobs", null=True, blank=True)
     vault = models.ForeignKey(Vault, on_delete=models.PROTECT, related_name="jobs", null=True, blank=True)
     depends_on = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="followers")
@@ -78,10 +81,20 @@ class Job(models.Model):
             models.UniqueConstraint(
                 fields=["vault"], condition=Q(state="running") & ~Q(kind="recovery"), name="one_writer_per_vault"
             ),
+            models.CheckConstraint(
+                condition=Q(kind__in=PLATFORM_KINDS, organisation=None)
+                | (~Q(kind__in=PLATFORM_KINDS) & Q(organisation__isnull=False)),
+                name="only_the_platforms_jobs_are_nobodys",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.vault or self.wedding or self.organisation}"
+        return f"{self.get_kind_display()} of {self.vault or self.subject}"
+
+    @property
+    def subject(self) -> str:
+        """Whose work it is, in words: the wedding, the organisation, or the location."""
+        return str(self.wedding or self.organisation or self.parameters.get("location", "the platform"))
 
     @property
     def ended(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Q
 
@@ -21,23 +22,32 @@ from backups.services.opening import OpenCopies, copies_of, copies_open, copy_ke
 from backups.services.vaults import vault_master, vault_of
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
-from providers.services.locations import location_report
+from providers.models import Location
+from providers.services.locations import location_report, store_of
 from providers.stores.base import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size
 
 CHECK_RANK = 80  # when nothing else waits
 CHECK_EVERY = timedelta(days=7)
+SAMPLE_EVERY = timedelta(days=1)  # of copies whose provider proves nothing, between the full reads
+SAMPLE_BYTES = 64 * 1024 * 1024  # of each copy
 CHECKS_PER_TICK = 20
 FINDINGS_SHOWN = 50
 
 
 def check_request(
-    copies: Sequence[Copy], *, read_data: bool, user: object = None, clock: Clock = SYSTEM_CLOCK
+    copies: Sequence[Copy],
+    *,
+    read_data: bool,
+    sample: bool = False,
+    user: object = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> list[Job]:
     """Queue a check of each copy, unless one is waiting or running: that one is returned.
 
     read_data: read every byte, not only the structure.
+    sample:    read a few blobs, chosen at random.
     """
     jobs = []
     for copy in copies:
@@ -51,7 +61,12 @@ def check_request(
                 wedding=copy.vault.wedding,
                 vault=copy.vault,
                 priority=CHECK_RANK,
-                parameters={"copy": copy.pk, "location": copy.location.name, "read_data": read_data},
+                parameters={
+                    "copy": copy.pk,
+                    "location": copy.location.name,
+                    "read_data": read_data,
+                    "sample": sample,
+                },
                 requested_by=user,  # type: ignore[arg-type]
                 clock=clock,
             )
@@ -68,6 +83,41 @@ def checks_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     )
     due = due.select_related("vault__organisation", "vault__wedding", "location").order_by("verified_at")
     return check_request(list(due[:CHECKS_PER_TICK]), read_data=True, clock=clock)
+
+
+def samples_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
+    """Queue a look at random into every copy whose provider proves nothing and that was not checked for SAMPLE_EVERY.
+
+    Copies whose full read is due are left to that.
+    """
+    now = clock.utcnow()
+    recent = Job.unscoped.filter(kind=Job.Kind.CHECK).filter(
+        Q(created_at__gte=now - SAMPLE_EVERY) | Q(state__in=JOB_UNFINISHED)
+    )
+    checked = {parameters.get("copy") for parameters in recent.values_list("parameters", flat=True)}
+    unread = Copy.unscoped.filter(
+        Q(verified_at__lt=now - SAMPLE_EVERY, verified_at__gte=now - CHECK_EVERY)
+        | Q(verified_at=None, vault__created_at__lt=now - SAMPLE_EVERY, vault__created_at__gte=now - CHECK_EVERY),
+        state=CopyState.CURRENT,
+        location__enabled=True,
+    )
+    unread = unread.select_related("vault__organisation", "vault__wedding", "location").order_by("pk")
+    proving: dict[Any, bool] = {}
+    due = []
+    for copy in unread:
+        if copy.pk not in checked and not proving.setdefault(copy.location_id, _proves_at_rest(copy.location)):
+            due.append(copy)
+        if len(due) == CHECKS_PER_TICK:
+            break
+    return check_request(due, read_data=False, sample=True, clock=clock)
+
+
+def _proves_at_rest(location: Location) -> bool:
+    """Whether the provider proves what it stores without a download; also true when its store cannot be opened now."""
+    try:
+        return store_of(location).capabilities.proves_at_rest
+    except StoreError:
+        return True
 
 
 def run_check(context: JobContext) -> Outcome:
@@ -92,6 +142,7 @@ class _Check:
         self._opened = opened
         self._master = vault_master(vault)
         self._read_data = bool(context.job.parameters.get("read_data"))
+        self._sample = bool(context.job.parameters.get("sample"))
 
     def run(self) -> Outcome:
         key = copy_key(self._target)
@@ -118,6 +169,7 @@ class _Check:
             self._place(copy_key(self._target)),
             self._master,
             read_data=self._read_data,
+            sample_bytes=SAMPLE_BYTES if self._sample else 0,
             listener=self._context.report,
             cancel=self._context.cancel,
         )
@@ -180,6 +232,8 @@ class _Check:
 
     def _outcome(self, found: CheckResult, state: str, words: str, advice: str = "") -> Outcome:
         read = f"{number(found.packs)} packs, {size(found.bytes_read)} read" if self._read_data else "structure only"
+        if found.sample is not None:
+            read = f"structure and a sample: {found.sample}"
         snapshots = "1 snapshot" if found.snapshots == 1 else f"{number(found.snapshots)} snapshots"
         message = f"The copy at {self._target.location.name} {words} ({snapshots}, {read})."
         findings = [str(finding) for finding in found.findings[:FINDINGS_SHOWN]]

@@ -15,9 +15,8 @@ from backups.services.backups import backup_request
 from backups.services.installation import EMBEDDED, write_private
 from backups.services.organisations import organisation_create
 from backups.services.people import person_create
-from backups.services.vaults import source_add, vault_create
+from backups.services.vaults import source_add, vault_create, vault_locations
 from backups.services.weddings import wedding_create
-from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
 
@@ -98,7 +97,7 @@ def _vault(studio: Organisation, wedding: Wedding, protection_class: str, path: 
         wedding=wedding,
         protection_class=protection_class,
         policy=Policy.objects.get(name=EMBEDDED),
-        locations=list(Location.objects.filter(enabled=True).order_by("created_at")),
+        locations=vault_locations(),
         actor="demo",
         clock=clock,
     )

@@ -11,6 +11,8 @@ from django.conf import settings
 from backups.models import Policy
 from providers.models import Location
 from providers.services.locations import location_create
+from providers.services.validations import location_validate
+from providers.validation import Finding
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import create_key_file
 
@@ -54,6 +56,15 @@ def folders_create(*, clock: Clock = SYSTEM_CLOCK) -> list[Location]:
             name=f"Folder {place}", kind="local", options={"root": str(base / folder)}, actor="setup", clock=clock
         )
         for place, folder in enumerate(DEFAULT_FOLDERS, start=1)
+    ]
+
+
+def folders_validate(*, clock: Clock = SYSTEM_CLOCK) -> list[tuple[Location, list[Finding]]]:
+    """Put every folder location to the test that was not yet; return each with what it does not keep."""
+    new = Location.objects.filter(kind="local", validated_at=None, enabled=True)
+    return [
+        (location, [found for found in location_validate(location, actor="setup", clock=clock) if not found.ok])
+        for location in new
     ]
 
 

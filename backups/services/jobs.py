@@ -44,7 +44,7 @@ class JobRefused(Exception):
 def job_enqueue(
     *,
     kind: str,
-    organisation: Organisation,
+    organisation: Organisation | None,
     wedding: Wedding | None = None,
     vault: Vault | None = None,
     priority: int = 50,
@@ -57,6 +57,7 @@ def job_enqueue(
 ) -> Job:
     """Put one job into the queue and ring once the caller's transaction commits.
 
+    organisation:    whose work it is; None for the platform's own.
     priority:        smaller is more urgent.
     depends_on:      starts only after this job completed; is cancelled when it fails.
     idempotency_key: asking twice with the same key gives the same job.

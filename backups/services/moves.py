@@ -133,7 +133,8 @@ def note_move(job: Job, old: str, *, reason: str, actor: User | str, clock: Cloc
 def live_groups(job: Job) -> list[str]:
     """Return the live groups that hear of a job: its own, its wedding's, its organisation's, the platform's."""
     wedding = [f"wedding.{job.wedding_id}"] if job.wedding_id else []
-    return [f"job.{job.pk}", *wedding, f"organisation.{job.organisation_id}", live.PLATFORM]
+    organisation = [f"organisation.{job.organisation_id}"] if job.organisation_id else []
+    return [f"job.{job.pk}", *wedding, *organisation, live.PLATFORM]
 
 
 def _cancel_followers(job: Job, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from backups.models import Job, Vault
 from backups.policy.priority import pause_seconds
 from backups.services.backups import backup_request
-from backups.services.checks import checks_enqueue_due
+from backups.services.checks import checks_enqueue_due, samples_enqueue_due
 from backups.services.documents import documents_enqueue_due
 from backups.services.weddings import wedding_promise
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -32,4 +32,4 @@ def enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
             waiting = Vault.unscoped.filter(pk=vault.pk, next_due_at=vault.next_due_at)
             if waiting.update(next_due_at=now + timedelta(seconds=pause)) == 1:
                 jobs += backup_request(vault=vault, reason="scheduled", clock=clock)
-    return jobs + checks_enqueue_due(clock=clock) + documents_enqueue_due(clock=clock)
+    return jobs + checks_enqueue_due(clock=clock) + samples_enqueue_due(clock=clock) + documents_enqueue_due(clock=clock)

@@ -16,7 +16,9 @@ from backups.engine.format.crypto import MasterKey
 from backups.engine.format.key import FOR_SECRETS
 from backups.engine.format.repository import Config, new_vault, read_config
 from backups.models import Copy, Job, Organisation, Policy, Snapshot, Source, Vault, Wedding
+from providers import registry
 from providers.models import Location
+from providers.stores.base import Holds
 from wedbackup.core.audit import SYSTEM, AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
@@ -39,10 +41,13 @@ def vault_create(
     """Make a vault with a fresh secret and master key, and its (still empty) copies at `locations`.
 
     The first `policy.copies_needed` places are required: a backup waits for them. Nothing is written to the places
-    before the first backup. Raises SealingError when the key file is missing, ValidationError when no place is given.
+    before the first backup. Raises SealingError when the key file is missing, ValidationError when no place is given or
+    one of them may not hold a vault.
     """
     if not locations:
-        raise ValidationError("A vault needs at least one location; add one first.")
+        raise ValidationError("A vault needs at least one location; add one first, and validate it.")
+    for location in locations:
+        _check_fit(location)
     vault_id = uuid.uuid4()
     secret = secrets.token_hex(SECRET_BYTES).encode()
     now = clock.utcnow()
@@ -68,6 +73,29 @@ def vault_create(
         places = [location.name for location in locations]
         _audit(AuditTag.VAULT_CREATED, vault, actor, clock, policy=policy.name, locations=places)
     return vault
+
+
+def vault_locations() -> list[Location]:
+    """Return the locations that may hold vaults: switched on, not for documents only, and validated."""
+    rows = Location.objects.filter(enabled=True, validated_at__isnull=False).order_by("created_at")
+    return [row for row in rows if _holds_vaults(row)]
+
+
+def _holds_vaults(location: Location) -> bool:
+    holds: Holds = registry.kind_named(location.kind).store_class().capabilities.holds
+    return holds is Holds.VAULTS
+
+
+def _check_fit(location: Location) -> None:
+    if not _holds_vaults(location):
+        raise ValidationError(
+            f"{location.name} holds documents that clients open, not vaults; choose another location for the copies."
+        )
+    if location.validated_at is None:
+        raise ValidationError(
+            f"{location.name} was not validated yet, so nobody knows whether it keeps what it is given: "
+            "open its page and press Validate first."
+        )
 
 
 def source_add(

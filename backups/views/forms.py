@@ -8,6 +8,7 @@ from django import forms
 
 from backups.models import Organisation, Policy, Vault
 from backups.models.weddings import validate_zone
+from backups.services.vaults import vault_locations
 from providers.models import Location
 
 
@@ -62,10 +63,10 @@ class VaultForm(PlainForm):
         queryset=Policy.objects.all(), empty_label=None, help_text="How many copies, how often."
     )
     locations = forms.ModelMultipleChoiceField(
-        queryset=Location.objects.filter(enabled=True),
+        queryset=Location.objects.none(),
         widget=forms.CheckboxSelectMultiple,
         label="Where the copies go",
-        error_messages={"required": "Tick at least one location. If there is none, add a location first."},
+        error_messages={"required": "Tick at least one location. If there is none, add one first and validate it."},
     )
     path = forms.CharField(
         max_length=1000, required=False, label="Source folder", help_text="Absolute path of a folder on this machine. "
@@ -75,7 +76,9 @@ class VaultForm(PlainForm):
     def __init__(self, *args: Any, organisations: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["organisation"].queryset = organisations  # type: ignore[attr-defined]
-        self.fields["locations"].initial = list(Location.objects.filter(enabled=True).values_list("pk", flat=True))
+        fit = [location.pk for location in vault_locations()]
+        self.fields["locations"].queryset = Location.objects.filter(pk__in=fit)  # type: ignore[attr-defined]
+        self.fields["locations"].initial = fit
 
 
 class SourceForm(PlainForm):

@@ -48,6 +48,8 @@ STEPS = {
     "prune": "Removing what is no longer kept",
     "copy": "Bringing the copy up to date",
     "zip": "Packing the zip",
+    "sample": "Reading a few pieces at random",
+    "validate": "Putting each promise to the test",
 }
 
 

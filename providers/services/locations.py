@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,10 @@ from providers.stores.base import (
 )
 from providers.stores.local import LocalStore
 from providers.stores.options import InvalidOptions, build_options, secret_names
-from providers.validation import Finding, validate_store
 from providers.wrappers.rotating import RotatingStore
 from providers.wrappers.stack import wrap_store
 from providers.wrappers.watched import WatchedStore
-from wedbackup.core import audit, events
+from wedbackup.core import audit
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import SealingError
 
@@ -92,7 +91,8 @@ def location_create(
     actor:   who does it, for the audit trail.
 
     A folder that was a location before keeps its id, so that a lost database can be built again from it.
-    Raises InvalidOptions for options that make no sense or lead to where they must not (AddressRefused), StoreError when a folder cannot be set up, SealingError.
+    Raises InvalidOptions for options that make no sense or lead to where they must not (AddressRefused), StoreError
+    when a folder cannot be set up, SealingError.
     """
     place = Place(**where)
     build_options(registry.options_class(kind), {**options, **(secrets or {})})
@@ -227,35 +227,6 @@ def location_enable(location: Location, enabled: bool, *, actor: str, clock: Clo
             _record(audit.AuditTag.LOCATION_CHANGED, location, actor, {"enabled": enabled}, clock)
     location.enabled = enabled
     return changed
-
-
-def location_validate(
-    location: Location, *, large: bool = False, actor: str = "command line", clock: Clock = SYSTEM_CLOCK
-) -> Iterator[Finding]:
-    """Check every promise of a store against `location`, one by one; afterwards it counts as validated if all held.
-
-    large: also what moves more than a few MiB.
-
-    The row is written when the last finding was taken. Raises a StoreError if the store cannot even be opened.
-    """
-    bare = store_of(location)
-    store = wrap_store(bare, clock=clock)
-    kept = True
-    for finding in validate_store(store, bare=bare, large=large, clock=clock):
-        kept = kept and finding.ok
-        yield finding
-    store.close()
-    location.validated_at = clock.utcnow() if kept else None
-    with transaction.atomic():
-        Location.objects.filter(pk=location.pk).update(validated_at=location.validated_at)
-        _record(audit.AuditTag.LOCATION_VALIDATED, location, actor, {"all_kept": kept}, clock)
-        events.emit(
-            events.Tag.LOCATION_VALIDATED,
-            subject_type="location",
-            subject_id=location.pk,
-            payload={"name": location.name, "all_kept": kept},
-            clock=clock,
-        )
 
 
 def _record(tag: audit.AuditTag, location: Location, actor: str, detail: dict[str, Any], clock: Clock) -> None:

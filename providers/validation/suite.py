@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from providers.stores.base import ObjectNotFound, ObjectStore, StoreError
 from providers.validation import (
@@ -47,7 +47,7 @@ def validate_store(
     large: bool = False,
     promises: Sequence[Promise] = PROMISES,
     clock: Clock = SYSTEM_CLOCK,
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, None]:
     """Check `promises` against `store`, one by one, then clean up.
 
     bare:  the provider's own store inside `store`, when wrappers are around it; faults are tried with it.

@@ -1,4 +1,4 @@
-"""Locations, for the people who run the platform: their health, one in detail, a new one, validation."""
+"""Locations, for the people who run the platform: their health, one in detail, switched on and off."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from providers import registry
 from providers.models import Location
-from providers.reads import location_cards
-from providers.services.locations import location_enable, location_validate
+from providers.reads import location_cards, newest_validation
+from providers.services.locations import location_enable
 from providers.services.notifications import KINDS as NOTIFYING_KINDS
 from providers.services.protected import folder_freshness
 from providers.services.trafficwords import traffic_facts
-from providers.stores.base import StoreError
 from providers.views.credentials import credential_card
 from wedbackup.core import clock
 from wedbackup.core.access import admin_only, platform_only
@@ -55,6 +54,7 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         "kind": registry.KINDS.get(location.kind),
         "copies": location.copies.count(),  # the reverse side of a key of backups
         "credentials": credential_card(location, now=clock.SYSTEM_CLOCK.utcnow()),
+        "validation": newest_validation(location),
     }
     return render_page(
         request,
@@ -63,24 +63,6 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         context,
         targets={"credentials": "providers/fragments/_credentials.html"},
     )
-
-
-@require_POST
-@platform_only
-def location_validate_now(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
-    """Check every promise of a store against the location and show each finding."""
-    location = get_object_or_404(Location, pk=location_id)
-    try:
-        findings, error = list(location_validate(location, actor=request.user.get_username())), ""
-    except StoreError as failure:
-        findings, error = [], f"{failure}. {failure.advice}"
-    context = {
-        "location": location,
-        "findings": findings,
-        "error": error,
-        "kept": bool(findings) and all(finding.ok for finding in findings),
-    }
-    return render_page(request, "providers/validation.html", "providers/fragments/_validation.html", context)
 
 
 @require_POST

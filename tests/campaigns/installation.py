@@ -16,7 +16,7 @@ from random import Random
 from django.core.management import call_command
 
 from backups.models import Organisation, Policy, Snapshot, Vault
-from backups.services.installation import keys_create
+from backups.services.installation import folders_validate, keys_create
 from backups.services.retention import expired
 from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
@@ -91,7 +91,7 @@ class Installation:
         """Declare three different media, as three disks would be: so a snapshot can be acknowledged."""
         folder = base / "locations"
         folder.mkdir()
-        return [
+        made = [
             location_create(
                 name=f"{where} {number}",
                 kind="local",
@@ -101,6 +101,8 @@ class Installation:
             )
             for number in range(COPIES)
         ]
+        folders_validate()
+        return [*Location.objects.filter(pk__in=[location.pk for location in made]).order_by("created_at")]
 
     def vault(self, where: str, noise: Random) -> VaultUnderTest:
         """Return a new vault with a filled source and nothing stored yet."""

@@ -126,14 +126,6 @@ def test_a_secret_is_never_shown_again(alice: Client, cast: Cast, key_file: Path
     assert "very-secret-value" not in refused
 
 
-def test_validating_a_location_shows_each_promise(alice: Client, house: House) -> None:
-    page = alice.post(f"/locations/{house.location.pk}/validate/").content.decode()
-    assert "Every promise is kept" in page
-    assert page.count(">kept") >= 5
-    house.location.refresh_from_db()
-    assert house.location.validated_at is not None
-
-
 def test_a_switched_off_location_says_so(alice: Client, house: House) -> None:
     alice.post(f"/locations/{house.location.pk}/switch/")
     assert "switched off" in alice.get(f"/locations/{house.location.pk}/").content.decode()

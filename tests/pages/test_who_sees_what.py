@@ -13,11 +13,11 @@ from tests.pages.conftest import House, signed_in
 ANYBODY = {"sign-in", "sign-out", "healthz"}
 # What a vendor may not open at all, whosesoever it is (403), and what only admins may.
 PLATFORM = {
-    "locations", "location", "location-validate", "organisations", "organisation-new", "wedding-new", "vault-new",
-    "source-new", "recovery", "wedding-recover",
+    "locations", "location", "location-validate", "location-validation", "organisations",
+    "organisation-new", "wedding-new", "vault-new", "source-new", "recovery", "wedding-recover",
 }  # fmt: skip
 ADMINS = {
-    "recovery-kit", "vault-trust", "location-new", "location-switch", "alert-acknowledge",
+    "recovery-kit", "vault-trust", "location-new", "location-switch", "location-credentials", "alert-acknowledge",
     "traffic", "traffic-switch", "location-traffic", "location-pause", "breaker-reset", "line-measure",
 }  # fmt: skip
 POST_ONLY = {

@@ -24,6 +24,7 @@ from backups.engine.restore.vault_reader import VaultReader
 from backups.engine.streams import in_streams
 from backups.engine.upkeep.copies import Copy, fetch_config, list_copy, object_name
 from backups.engine.upkeep.findings import CheckResult, Finding, Kind, Verdict
+from backups.engine.upkeep.sample import sample
 from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
 
 __all__ = ["CheckResult", "Finding", "Kind", "Verdict", "check"]
@@ -36,17 +37,19 @@ def check(
     master: MasterKey,
     *,
     read_data: bool = False,
+    sample_bytes: int = 0,
     streams: int = STREAMS,
     listener: Listener = ignore,
     cancel: CancelToken | None = None,
 ) -> CheckResult:
     """Check one copy with the vault's key.
 
-    read_data: also read every pack: hash, header, every blob.   streams: packs read at once.
+    read_data:    also read every pack: hash, header, every blob.   streams: packs read at once.
+    sample_bytes: if not everything is read, read random blobs of so many bytes [bytes].
 
     Raises StoreError when the location cannot be listed at all, Cancelled.
     """
-    return _Check(copy, master, streams, listener, cancel or CancelToken()).run(read_data)
+    return _Check(copy, master, streams, listener, cancel or CancelToken()).run(read_data, sample_bytes)
 
 
 class _Check:
@@ -62,7 +65,7 @@ class _Check:
         self._index = Index()
         self._guard = threading.Lock()
 
-    def run(self, read_data: bool) -> CheckResult:
+    def run(self, read_data: bool, sample_bytes: int) -> CheckResult:
         listing = list_copy(self._copy)
         self._check_config()
         self._check_keys(listing[FileKind.KEYS])
@@ -72,6 +75,8 @@ class _Check:
         self._walk(snapshots)
         if read_data:
             self._read_packs(listing[FileKind.DATA])
+        elif sample_bytes:
+            self._read_sample(sample_bytes)
         return self._result
 
     def _find(self, kind: Kind, name: str, detail: str) -> None:
@@ -203,6 +208,19 @@ class _Check:
         self._progress = Progress(step="read", files_total=len(listed), total_known=True)
         self._progress.bytes_total = sum(listed.values())
         in_streams(listed, self._read_pack, self._streams)
+
+    def _read_sample(self, sample_bytes: int) -> None:
+        """Read random blobs; what is known to be missing already is not told twice."""
+        self._result.sample, found = sample(
+            self._copy,
+            self._master,
+            self._index,
+            bytes_max=sample_bytes,
+            listener=self._listener,
+            cancel=self._cancel,
+        )
+        known = {finding.name for finding in self._result.findings}
+        self._result.findings += [finding for finding in found if finding.name not in known]
 
     def _read_pack(self, pack_id: str) -> None:
         self._cancel.check()

@@ -60,9 +60,22 @@ class Verdict(enum.StrEnum):
     DAMAGED = "damaged"
 
 
+class Sample(NamedTuple):
+    """How much of a copy a sample looked at. read, total: blobs; bytes_read: stored bytes [bytes]."""
+
+    read: int
+    total: int
+    bytes_read: int
+
+    def __str__(self) -> str:
+        share = 100 * self.read // self.total if self.total else 100
+        percent = f"{share} %" if share or not self.read else "less than 1 %"
+        return f"{self.read:,} of {self.total:,} blobs, {percent}"
+
+
 @dataclass(slots=True)
 class CheckResult:
-    """What a check saw. packs, bytes_read: read in full; snapshots, trees, blobs: of the structure."""
+    """What a check saw. packs, bytes_read: read in full; snapshots, trees, blobs: of the structure; sample: if any."""
 
     findings: list[Finding] = field(default_factory=list)
     snapshots: int = 0
@@ -70,6 +83,7 @@ class CheckResult:
     blobs: int = 0
     packs: int = 0
     bytes_read: int = 0
+    sample: Sample | None = None
 
     @property
     def verdict(self) -> Verdict:

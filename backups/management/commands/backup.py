@@ -14,9 +14,8 @@ from backups.management.running import run_here
 from backups.models import Organisation, Policy, Vault
 from backups.services.backups import backup_request
 from backups.services.installation import EMBEDDED
-from backups.services.vaults import source_add, vault_create
+from backups.services.vaults import source_add, vault_create, vault_locations
 from backups.terminal import is_success, sentence
-from providers.models import Location
 from wedbackup.core.clock import SYSTEM_CLOCK
 
 
@@ -68,7 +67,7 @@ def folder_vault(path: str, name: str | None) -> Vault:
                 wedding=None,
                 protection_class=Vault.ProtectionClass.BUSINESS,
                 policy=Policy.objects.get(name=EMBEDDED),
-                locations=list(Location.objects.filter(enabled=True)),
+                locations=vault_locations(),
             )
         source_add(vault, folder)
     except Policy.DoesNotExist as exc:

@@ -8,9 +8,18 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from backups.services.installation import FIRST_LOGIN, folders_create, keys_create, policies_create, write_private
+from backups.services.installation import (
+    FIRST_LOGIN,
+    folders_create,
+    folders_validate,
+    keys_create,
+    policies_create,
+    write_private,
+)
 from backups.services.people import person_create
+from providers.models import Location
 from providers.stores.base import StoreError
+from providers.validation import Finding
 from wedbackup.core.models import User
 
 
@@ -33,12 +42,20 @@ class Command(BaseCommand):
         try:
             for location in folders_create():
                 self.stdout.write(f"Location made: {location.name} ({location.options['root']}, {location.medium})")
+            for location, broken in folders_validate():
+                self._tell_validated(location, broken)
         except StoreError as exc:
             raise CommandError(f"The folder locations could not be made: {exc}. {exc.advice}") from exc
         for policy in policies_create():
             self.stdout.write(f"Policy made: {policy.name}")
         if options["admin"] and not User.objects.exists():
             self._make_admin()
+
+    def _tell_validated(self, location: Location, broken: list[Finding]) -> None:
+        if not broken:
+            self.stdout.write(f"Location validated: {location.name}")
+        for finding in broken:
+            self.stderr.write(f"{location.name} may hold no copies yet: {finding.promise}: {finding.detail}")
 
     def _make_admin(self) -> None:
         _, password = person_create(username="admin", role=User.Role.ADMIN)

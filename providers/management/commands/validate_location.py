@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
@@ -15,12 +17,20 @@ from rich.text import Text
 
 from providers import registry
 from providers.models import Location
-from providers.services.locations import location_validate
+from providers.services.validations import location_validate
 from providers.stores.base import StoreError
-from providers.stores.options import InvalidOptions, secret_names
-from providers.validation import Finding, validate_store
+from providers.stores.options import InvalidOptions, is_required, secret_names
+from providers.validation import Finding, State, validate_store
 from providers.wrappers.stack import wrap_store
 from wedbackup.core.sealing import SealingError
+
+WIDTH = 160  # of a log or a pipe, so that no promise is broken over two lines
+MARKS = {
+    State.KEPT: ("kept", "green"),
+    State.WARNED: ("kept, but", "bold yellow"),
+    State.EXEMPT: ("exempt", "dim"),
+    State.BROKEN: ("BROKEN", "bold red"),
+}
 
 
 class Command(BaseCommand):
@@ -38,42 +48,45 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=FILE",
-            help="a file that holds one of its secrets; secrets without a file are asked for",
+            help="a file that holds one of its secrets; secrets that it needs and that have no file are asked for",
         )
-        parser.add_argument("--large", action="store_true", help="also move objects of more than a few MiB")
+        parser.add_argument(
+            "--large", action="store_true", help="also move objects of more than a few MiB, and thousands of them"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["name"]) == bool(options["kind"]):
             raise CommandError("Say which location: either its name, or --kind with --option for each option.")
         try:
             title, findings = _by_name(options) if options["name"] else _by_kind(options)
-            broken, total = self._show(title, findings)
+            states = self._show(title, findings)
         except (InvalidOptions, SealingError) as exc:
             raise CommandError(f"{exc}.".replace("..", ".")) from exc
         except StoreError as exc:
             raise CommandError(f"{exc}. {exc.advice}") from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped. Objects below wedbackup-validation/ may be left; remove them.") from exc
-        if broken:
-            raise CommandError(f"{broken} of {total} promises are broken: {title} must not hold copies yet.")
-        self.stdout.write(self.style.SUCCESS(f"{title} keeps all {total} promises."))
+        if broken := states[State.BROKEN]:
+            raise CommandError(f"{broken} of {states.total()} promises are broken: {title} must not hold copies yet.")
+        self.stdout.write(self.style.SUCCESS(f"{title} keeps all promises: {_counted(states)}."))
 
-    def _show(self, title: str, findings: Iterator[Finding]) -> tuple[int, int]:
-        """Show each finding as it comes; return how many promises are broken, and of how many."""
-        broken = total = 0
+    def _show(self, title: str, findings: Iterator[Finding]) -> Counter[State]:
+        """Show each finding as it comes; return how many promises are in each state."""
+        states: Counter[State] = Counter()
         table = Table("", "promise", "took", title=f"Promises of {title}", title_justify="left")
         console = Console(file=cast("IO[str]", self.stdout))
+        if not console.is_terminal:
+            console.width = WIDTH
         with Live(table, console=console, refresh_per_second=8, transient=console.is_terminal) as live:
             live.update(_with_spinner(table, console))
             for finding in findings:
-                total += 1
-                broken += not finding.ok
+                states[finding.state] += 1
                 _add(table, finding)
                 live.update(_with_spinner(table, console))
             live.update(table)
         if console.is_terminal:
             console.print(table)
-        return broken, total
+        return states
 
 
 def _with_spinner(table: Table, console: Console) -> Any:
@@ -85,8 +98,13 @@ def _with_spinner(table: Table, console: Console) -> Any:
     return grid
 
 
+def _counted(states: Counter[State]) -> str:
+    words = {State.KEPT: "kept", State.WARNED: "kept with a warning", State.EXEMPT: "do not apply here"}
+    return ", ".join(f"{states[state]} {said}" for state, said in words.items() if states[state])
+
+
 def _add(table: Table, finding: Finding) -> None:
-    mark = Text("kept", style="green") if finding.ok else Text("BROKEN", style="bold red")
+    mark = Text(*MARKS[finding.state])
     what = Text(finding.promise)
     if finding.detail:
         what.append(f"\n{finding.detail}", style="yellow")
@@ -108,7 +126,9 @@ def _by_kind(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
     secret = secret_names(registry.options_class(kind.name))
     if open_secrets := sorted(secret & set(values)):
         raise CommandError(f"Other users of this machine can read options: give {open_secrets[0]} by --secret-file.")
-    values |= {name: _secret(name, files, getpass.getpass) for name in sorted(secret)}
+    needed = {field.name for field in dataclasses.fields(registry.options_class(kind.name)) if is_required(field)}
+    asked = {name for name in secret if name in files or name in needed}
+    values |= {name: _secret(name, files, getpass.getpass) for name in sorted(asked)}
     bare = registry.open_store(kind.name, values)
     return f"{kind.label} (not stored)", validate_store(wrap_store(bare), bare=bare, large=options["large"])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from providers.models import Location
+from providers.models import Location, Validation
 from providers.services.breakers import ROW_POLICY, RowBreakerState
 from providers.services.locations import (
     RECOVERY,
@@ -24,9 +24,10 @@ from providers.services.locations import (
     location_enable,
     location_open,
     location_report,
-    location_validate,
+    store_of,
 )
 from providers.services.machine import machine_name, medium_of
+from providers.services.validations import location_validate
 from providers.stores.base import BreakerOpen, ObjectNotFound, Rejected, StoreError, StoreUnavailable
 from providers.stores.options import InvalidOptions
 from providers.wrappers.breaker import Phase
@@ -206,18 +207,38 @@ def test_many_workers_at_once_open_one_breaker_once_and_send_one_probe(folder: L
     assert len(probes) == 1
 
 
-def test_a_location_that_keeps_all_promises_counts_as_validated(folder: Location, clock: ManualClock) -> None:
-    findings = [*location_validate(folder, clock=clock)]
-    assert findings and all(finding.ok for finding in findings)
-    assert Location.objects.get().validated_at == clock.utcnow()
+def test_a_location_that_keeps_all_promises_counts_as_validated(folder: Location) -> None:
+    findings = [*location_validate(folder)]
+    assert findings and [finding for finding in findings if not finding.ok] == []
+    row = Validation.objects.get()
+    assert (row.passed, row.error, len(row.findings)) == (True, "", len(findings))
+    assert Location.objects.get().validated_at == row.finished_at
 
 
-def test_one_broken_promise_takes_the_validation_away(
-    folder: Location, broken: Callable[[bool], None], clock: ManualClock
-) -> None:
-    list(location_validate(folder, clock=clock))
+def test_a_validation_that_nobody_listens_to_any_more_is_no_pass(folder: Location) -> None:
+    findings = location_validate(folder)
+    next(findings)
+    findings.close()
+    row = Validation.objects.get()
+    assert (row.passed, len(row.findings)) == (None, 1)
+    assert row.finished_at is not None and "start it again" in row.error
+    assert Location.objects.get().validated_at is None
+    assert [*store_of(folder).list()] == []
+
+
+def test_a_location_that_cannot_be_opened_leaves_a_row_that_says_why(bucket: Location, key_file: Path) -> None:
+    key_file.unlink()
+    with pytest.raises(CredentialUnreadable):
+        list(location_validate(bucket))
+    row = Validation.objects.get()
+    assert (row.passed, row.findings) == (False, [])
+    assert "key file" in row.error
+
+
+def test_one_broken_promise_takes_the_validation_away(folder: Location, broken: Callable[[bool], None]) -> None:
+    list(location_validate(folder))
     broken(True)
-    findings = [*location_validate(folder, clock=clock)]
+    findings = [*location_validate(folder)]
     assert any("is the disk or share mounted?" in finding.detail for finding in findings), "the fault was not hit"
     assert Location.objects.get().validated_at is None
 
