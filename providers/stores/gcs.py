@@ -18,7 +18,6 @@ Limits: https://cloud.google.com/storage/quotas
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-import requests
 from google.api_core.exceptions import GoogleAPICallError
 
 from providers.stores.base import (
@@ -61,12 +59,10 @@ from providers.stores.gcs_upload import (
     digests_of,
     upload_at_once,
 )
+from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS
-from providers.stores.transfer import Pace
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-READ_BACK_BYTES = 8 * 1024 * 1024
-RECEIVE_BYTES = 256 * 1024
 CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE")
 _LISTED = "kind,items(name,size,timeCreated,storageClass),nextPageToken"
 
@@ -142,7 +138,7 @@ class GCSStore(ObjectStore):
             with contextlib.closing(answer):
                 if answer.status_code == 416:  # begins past the end
                     return b""
-                content = self._received(answer)
+                content = received(answer.raw.stream(RECEIVE_BYTES, decode_content=False), self._clock)
         if len(content) != int(answer.headers.get("Content-Length", len(content))):
             raise StoreUnavailable(f"{name} ended early after {len(content)} bytes")
         if "Range" in headers and answer.status_code != 206:  # the server ignores ranges and sent everything
@@ -184,7 +180,7 @@ class GCSStore(ObjectStore):
         if blob.md5_hash and blob.crc32c and metadata.get("md5") == blob.md5_hash and "sha256" in metadata:
             stored, proof = metadata["sha256"], Proof.SERVER_MD5
         else:
-            stored, proof = self._read_back(name, int(blob.size)), Proof.READ_BACK
+            stored, proof = sha256_by_reading(self, name, int(blob.size)), Proof.READ_BACK
         if stored != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
         info = self._info(name, blob)
@@ -276,26 +272,6 @@ class GCSStore(ObjectStore):
         if self.options.create_only and blob.generation and getattr(exc, "code", None) == 412:
             raise Rejected(f"{name} exists with other content, and this location never replaces an object") from exc
         raise exc
-
-    def _received(self, answer: requests.Response) -> bytes:
-        """Read an answer's body to its end, as it came."""
-        pace, pieces, position = Pace(self._clock), [], 0
-        while piece := answer.raw.read(RECEIVE_BYTES, decode_content=False):
-            pieces.append(piece)
-            position += len(piece)
-            pace.check(position)
-        return b"".join(pieces)
-
-    def _read_back(self, name: str, size_bytes: int) -> str:
-        """Return the SHA-256 of the object as it is read now."""
-        digest, position = hashlib.sha256(), 0
-        while position < size_bytes:
-            piece = self.get(name, offset=position, length=READ_BACK_BYTES)
-            if not piece:
-                raise StoreUnavailable(f"{name} became shorter while it was read")
-            digest.update(piece)
-            position += len(piece)
-        return digest.hexdigest()
 
     def _looked_at(self, name: str) -> Any:
         """Return the SDK's blob `name` with everything that the server tells of it."""

@@ -335,6 +335,11 @@ OWN: tuple[tuple[str, str, Callable[[GCS, Any, Any, dict[str, str]], None]], ...
 )
 
 
+class _Memory(Storage):  # type: ignore[misc]  # the emulator has no types
+    def _write_config_to_file(self) -> None:
+        """Keep nothing for a next start: it would write the list of all objects after each change."""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256  # many stores connect at once
@@ -343,7 +348,7 @@ class _Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def running_gcs() -> Iterator[GCS]:
     """Start a server with its objects in memory, yield it, stop it."""
-    gcs = GCS(free_port(), Storage(use_memory_fs=True))
+    gcs = GCS(free_port(), _Memory(use_memory_fs=True))
     handler = type("BoundHandler", (Handler,), {"gcs": gcs})
     httpd = _Server(("127.0.0.1", gcs.port), handler)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="gcs")
