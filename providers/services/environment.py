@@ -43,7 +43,7 @@ class Reading:
     """
 
     kind: registry.Kind
-    values: dict[str, str]
+    values: dict[str, str] = field(repr=False)
     given: tuple[str, ...]
     missing: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -69,7 +69,9 @@ def environment_read(environ: Mapping[str, str]) -> list[Reading]:
         fields = [each for each in dataclasses.fields(registry.options_class(kind.name)) if each.metadata.get("env")]
         means = {each.metadata["env"] for each in fields if is_required(each) or each.metadata["secret"]} - taken
         if any(_is_set(environ, name) for name in means):
-            readings.append(_read(kind, fields, environ))
+            # AWS_SESSION_TOKEN is none of R2's business, although its options have the same field.
+            own = [each for each in fields if is_required(each) or each.metadata["env"] not in taken]
+            readings.append(_read(kind, own, environ))
         taken |= {each.metadata["env"] for each in fields}
     return readings
 
@@ -167,7 +169,8 @@ def _create(reading: Reading, clock: Clock) -> Outcome:
             kind=reading.kind.name,
             options=options,
             secrets=credential,
-            account=f"{reading.kind.label}, from the environment",
+            account=f"{reading.given[0].partition('_')[0]} account from the environment",  # two kinds may share it
+            private_address_allowed=True,  # whoever sets the environment runs the machine
             actor=ACTOR,
             clock=clock,
             **where,

@@ -14,7 +14,7 @@ from django.urls import reverse
 from backups.models import Job, Organisation, Policy, Wedding
 from backups.services.jobs import job_cancel
 from providers.models import Location
-from providers.services.credentials import secrets_of
+from providers.services.credentials import secrets_in, secrets_of
 from tests.admin.conftest import CANARY, Stocked
 from tests.cast import Cast
 from wedbackup.core import audit_guard
@@ -89,8 +89,9 @@ def test_a_new_secret_is_sealed_and_the_form_never_gives_one_back(alice: Client,
     page = location_page(stocked.bucket)
     values = filled(alice.get(page)) | {"new_secret_key": "fresh-canary-2"}
     response = alice.post(page, values, follow=True)
-    assert "The credential of Bucket was stored" in response.content.decode()
-    assert secrets_of(stocked.bucket) == {"secret_key": "fresh-canary-2"}
+    assert "The credential of Bucket is stored and being proved" in response.content.decode()
+    assert secrets_in(stocked.bucket.credentials.get(state="entered")) == {"secret_key": "fresh-canary-2"}
+    assert secrets_of(stocked.bucket)["secret_key"] == CANARY, "it takes over once it is proved"
     assert "fresh-canary-2" not in alice.get(page).content.decode()
     assert "fresh-canary-2" not in json.dumps([*AuditEntry.objects.values_list("detail", flat=True)])
     assert 'name="new_secret_key"' in alice.get(page).content.decode()

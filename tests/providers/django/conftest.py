@@ -35,6 +35,7 @@ def bucket(db: None, key_file: Path, clock: ManualClock) -> Location:
         secrets={"secret_key": CANARY},
         account="studio@aws",
         region="eu-west-2",
+        private_address_allowed=True,
         actor="alice",
         clock=clock,
     )

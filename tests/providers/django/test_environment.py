@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from providers import registry
 from providers.models import Credential, Location
 from providers.services.credentials import secrets_of
 from providers.services.environment import environment_apply, environment_read
 from providers.services.locations import store_of
 from providers.services.rotation import rotation_begin, rotations_continue
+from providers.stores.options import is_required
 from tests.providers.django.cloud import Cloud
+from tests.servers.gcs import GCS
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import AuditEntry
 
@@ -128,3 +132,40 @@ def test_another_bucket_in_the_environment_moves_nothing(clock: ManualClock) -> 
 @pytest.mark.parametrize("environ", [{}, {"CLOUD_KEY_ID": "id"}, {"AWS_REGION": "eu-west-2"}, {"CLOUD_KEY": " "}])
 def test_variables_that_a_machine_has_anyway_mean_nothing(environ: dict[str, str]) -> None:
     assert environment_read(environ) == []
+
+
+def test_the_variables_that_people_know_are_known_here(tmp_path: Path) -> None:
+    key = tmp_path / "gcp.json"
+    key.write_text(GCS(port=9, storage=None).key_json())
+    environ = {
+        "SUPABASE_URL": "https://abc.supabase.co",
+        "SUPABASE_SERVICE_ROLE_KEY": "service-key",
+        "SUPABASE_BACKUP_BUCKET": "weddings",
+        "AWS_REGION": "eu-west-2",
+        "AWS_ACCESS_KEY_ID": "AKIA1",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_BACKUP_BUCKET": "weddings",
+        "GCP_PROJECT_ID": "studio",
+        "GCP_KEY_FILE": str(key),
+        "GCP_BACKUP_BUCKET": "weddings",
+    }
+    readings = {reading.kind.name: reading for reading in environment_read(environ)}
+    assert set(readings) == {"s3", "gcs", "supabase"}
+    assert not [reading for reading in readings.values() if reading.missing or reading.problems]
+    assert sorted(name for reading in readings.values() for name in reading.given) == sorted(environ)
+    assert readings["gcs"].values["key_json"] == key.read_text()
+    assert "PRIVATE KEY" not in repr(readings)
+
+
+def test_every_kind_behind_a_network_can_be_given_by_variables() -> None:
+    """What a kind needs has a variable, and no two kinds use one for different things."""
+    meanings: dict[str, set[str]] = {}
+    for name in registry.KINDS:
+        if registry.kind_named(name).store_class().wire is None:
+            continue
+        for item in dataclasses.fields(registry.options_class(name)):
+            variable = item.metadata.get("env")
+            assert variable or not is_required(item), (name, item.name)
+            meanings.setdefault(variable or "", set()).add(item.name)
+    del meanings[""]
+    assert not {variable: names for variable, names in meanings.items() if len(names) > 1}
