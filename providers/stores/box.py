@@ -218,8 +218,9 @@ class BoxStore(Shared, ObjectStore):
 
     def facts(self) -> PlaceFacts:
         with self._errors("looking at the folder"):
-            link = self._client.folders.get_folder_by_id(self.options.folder_id, fields=["shared_link"]).shared_link
-        return PlaceFacts(public=bool(link) and link.effective_access == "open", versioned=True)
+            found = self._client.folders.get_folder_by_id(self.options.folder_id, fields=["shared_link"])
+        link = found.raw_data.get("shared_link") or {}
+        return PlaceFacts(public=link.get("effective_access") == "open", versioned=True)
 
     @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:

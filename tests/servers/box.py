@@ -86,11 +86,12 @@ class BoxCloud:
     read_only:   whether the service account may only look.
     space_bytes: how much may be stored [bytes].
     assembling:  how many commits are answered with "not yet".
+    download_url: where the signed addresses of downloads lead.
     """
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.clock = clock
-        self.url = ""
+        self.url = self.download_url = ""
         self.client_id, self.client_secret, self.enterprise_id = "the-client-id", "the-client-secret", "900100"
         self.read_only, self.space_bytes, self.assembling, self.metadata_allowed = False, 2**40, 0, True
         self.entries = {ROOT: Entry(ROOT, "All Files", "", None, clock.utcnow())}
@@ -105,6 +106,7 @@ class BoxCloud:
     def running(self) -> Iterator[str]:
         """Serve; yield the address, which is then `url` too."""
         with serving(self.answer) as self.url:
+            self.download_url = self.url
             yield self.url
 
     def make_folder(self, name: str, parent: str = ROOT) -> str:
@@ -288,7 +290,7 @@ class BoxCloud:
         self._downloads[token] = (
             versions[request.query["version"]] if "version" in request.query else item.content or b""
         )
-        return Answer(302, b"", {"Location": f"{self.url}/dl/{token}"})
+        return Answer(302, b"", {"Location": f"{self.download_url}/dl/{token}"})
 
     def _download(self, request: Request, token: str) -> Any:
         return range_answer(self._downloads[token], request.headers.get("Range"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +53,7 @@ def port_of(cloud: Cloud) -> int:
 
 
 class DocumentContract(StoreContract):
-    """Subclasses provide the fixtures `cloud`, `open_store` and `store`.
+    """Subclasses provide the fixtures `cloud`, `proxy` (in front of it), `open_store` and `store`.
 
     part:                    bytes in the head of each part of a large upload.
     parts_of_large:          how many parts `LARGE` has.
@@ -63,12 +63,6 @@ class DocumentContract(StoreContract):
     parts_of_large: int
     parts_after_lost_answer: int
     part: bytes
-
-    @pytest.fixture
-    def proxy(self, cloud: Cloud) -> Iterator[FaultProxy]:
-        """A fault proxy in front of the service, without TLS."""
-        with FaultProxy(("127.0.0.1", port_of(cloud))) as proxy:
-            yield proxy
 
     @pytest.fixture
     def proxied(self, open_store: Open, proxy: FaultProxy, store: Any) -> DocumentStore:

@@ -72,6 +72,7 @@ def open_store(cloud: DropboxCloud) -> Iterator[Open]:
 
 @pytest.fixture
 def proxy(cloud: DropboxCloud) -> Iterator[FaultProxy]:
+    """A fault proxy in front of Dropbox."""
     with FaultProxy(("127.0.0.1", port_of(cloud))) as proxy:
         yield proxy
 
