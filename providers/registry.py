@@ -94,6 +94,18 @@ KINDS = {
             "providers.stores.supabase_s3.SupabaseS3Store",
             "Beside a Supabase project, through its S3 address; every upload is proved by us.",
         ),
+        Kind(
+            "dropbox",
+            "Dropbox",
+            "providers.stores.dropbox.DropboxStore",
+            "Documents in a team's space, to open and share by link; it never counts as a copy.",
+        ),
+        Kind(
+            "box",
+            "Box",
+            "providers.stores.box.BoxStore",
+            "Documents in an enterprise's folders, to open and share; it never counts as a copy.",
+        ),
     )
 }
 
