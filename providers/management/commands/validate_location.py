@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import getpass
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -16,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from providers import registry
-from providers.models import Location
+from providers.management.answers import add_value_arguments, location_named, values_given
 from providers.services.validations import location_validate
 from providers.stores.base import StoreError
-from providers.stores.options import InvalidOptions, is_required, secret_names
+from providers.stores.options import InvalidOptions
 from providers.validation import Finding, State, validate_store
 from providers.wrappers.stack import wrap_store
 from wedbackup.core.sealing import SealingError
@@ -40,16 +38,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", help="name of a location that exists, in quotes if it has spaces")
         parser.add_argument("--kind", choices=sorted(registry.KINDS), help="try a place that is no location yet")
-        parser.add_argument(
-            "--option", action="append", default=[], metavar="NAME=VALUE", help="one of its options; may be repeated"
-        )
-        parser.add_argument(
-            "--secret-file",
-            action="append",
-            default=[],
-            metavar="NAME=FILE",
-            help="a file that holds one of its secrets; secrets that it needs and that have no file are asked for",
-        )
+        add_value_arguments(parser)
         parser.add_argument(
             "--large", action="store_true", help="also move objects of more than a few MiB, and thousands of them"
         )
@@ -112,39 +101,11 @@ def _add(table: Table, finding: Finding) -> None:
 
 
 def _by_name(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
-    location = Location.objects.filter(name=options["name"]).first()
-    if location is None:
-        known = ", ".join(Location.objects.values_list("name", flat=True)) or "none yet"
-        raise CommandError(f"There is no location {options['name']!r}. Known: {known}.")
+    location = location_named(options["name"])
     return location.name, location_validate(location, large=options["large"])
 
 
 def _by_kind(options: dict[str, Any]) -> tuple[str, Iterator[Finding]]:
     kind = registry.kind_named(options["kind"])
-    values = dict(_pair(text) for text in options["option"])
-    files = dict(_pair(text) for text in options["secret_file"])
-    secret = secret_names(registry.options_class(kind.name))
-    if open_secrets := sorted(secret & set(values)):
-        raise CommandError(f"Other users of this machine can read options: give {open_secrets[0]} by --secret-file.")
-    needed = {field.name for field in dataclasses.fields(registry.options_class(kind.name)) if is_required(field)}
-    asked = {name for name in secret if name in files or name in needed}
-    values |= {name: _secret(name, files, getpass.getpass) for name in sorted(asked)}
-    bare = registry.open_store(kind.name, values)
+    bare = registry.open_store(kind.name, values_given(kind.name, options["option"], options["secret_file"]))
     return f"{kind.label} (not stored)", validate_store(wrap_store(bare), bare=bare, large=options["large"])
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not found:
-        raise CommandError(f"{text!r} should be NAME=VALUE, for example root=/mnt/nas.")
-    return name, value
-
-
-def _secret(name: str, files: dict[str, str], ask: Callable[[str], str]) -> str:
-    if name not in files:
-        return ask(f"{name}: ")
-    try:
-        with open(files[name], encoding="utf-8") as stream:
-            return stream.read().strip()
-    except OSError as exc:
-        raise CommandError(f"The file {files[name]} with {name} cannot be read: {exc.strerror}.") from exc
