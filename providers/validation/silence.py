@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -47,7 +49,7 @@ def _check_black_hole(room: Room) -> None:
     require(room.store.get(name) == b"stays", "a deletion that got no answer deleted although nothing was forwarded")
 
 
-def _elsewhere(bench: Bench, address: str) -> dict[str, Any]:
+def elsewhere(bench: Bench, address: str) -> dict[str, Any]:
     """Return the change of options by which the store asks `address` (scheme, host and port) instead."""
     path = urlsplit(getattr(bench.options, bench.wire.endpoint)).path
     return {bench.wire.endpoint: address + path, "proxy_url": "", **LIMITS}
@@ -69,14 +71,21 @@ def _require_unavailable(room: Room, changes: dict[str, Any], what: str) -> list
     return errors
 
 
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """Yield a port of 127.0.0.1 that is bound, so that nobody else gets it, and refuses connections."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
 def _check_refused(room: Room) -> None:
-    with FaultProxy(("127.0.0.1", 9)) as nobody:
-        port = nobody.port
-    _require_unavailable(room, _elsewhere(line_of(room), f"http://127.0.0.1:{port}"), "a refused connection")
+    with refusing_port() as port:
+        _require_unavailable(room, elsewhere(line_of(room), f"http://127.0.0.1:{port}"), "a refused connection")
 
 
 def _check_unknown_host(room: Room) -> None:
-    changes = _elsewhere(line_of(room), "http://wedbackup-validation.invalid")
+    changes = elsewhere(line_of(room), "http://wedbackup-validation.invalid")
     for error in _require_unavailable(room, changes, "a server that nobody knows"):
         told = f"{error} {error.advice}"
         require("name" in told or "address" in told, f"the error does not name the address as the reason: {error}")
@@ -86,7 +95,7 @@ def _check_foreign_certificate(room: Room) -> None:
     with tempfile.TemporaryDirectory(prefix="wedbackup-validation-") as folder:
         context = Authority(Path(folder)).context("127.0.0.1")
         with FaultProxy(("127.0.0.1", 9), tls=context) as stranger:
-            changes = {**_elsewhere(line_of(room), f"https://127.0.0.1:{stranger.port}"), "ca_file": ""}
+            changes = {**elsewhere(line_of(room), f"https://127.0.0.1:{stranger.port}"), "ca_file": ""}
             errors = _require_unavailable(room, changes, "a certificate that nobody vouches for")
             require(not stranger.heads, "something was asked of a server whose certificate nobody vouches for")
     for error in errors:

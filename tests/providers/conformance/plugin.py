@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--conformance", metavar="FILE", help="write the promises of all providers to FILE (JSON)")
+    parser.addoption("--conformance", metavar="FILE", help="write what is found to FILE (JSON), long promises included")
+    parser.addoption(
+        "--figures", action="store_true", help="also measure how long a dead provider takes to be reported"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,13 +26,20 @@ class _Collector:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: list[list[str]] = []
+        self._promises: list[list[Any]] = []
+        self._figures: list[list[Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call":
-            test_class = report.nodeid.split("::")[1]
-            found = [value for name, value in report.user_properties if name == "promise"]
-            self._found += [[test_class, *value] for value in found if value[0]]
+        if report.when != "call":
+            return
+        test_class = report.nodeid.split("::")[1]
+        for name, given in report.user_properties:
+            value: Any = given
+            if name == "promise" and value[0]:
+                self._promises.append([test_class, *value])
+            if name == "figure" and value[0]:
+                self._figures.append(list(value))
 
     def pytest_sessionfinish(self) -> None:
-        self._path.write_text(json.dumps(sorted(self._found), ensure_ascii=False, indent=1), encoding="utf-8")
+        found = {"promises": sorted(self._promises), "figures": sorted(self._figures)}
+        self._path.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
