@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, TypeAlias
 
+from wedbackup.core.logs import redact
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 NAME_BYTES_MAX = 512
@@ -29,6 +31,8 @@ _PLAIN_CATEGORIES = ("L", "M", "N", "P", "S")  # letters, marks, numbers, punctu
 class StoreError(Exception):
     """Anything that went wrong at a location. The original exception is kept as `__cause__`.
 
+    The message may hold what a server or a proxy answered, which may be what we sent: secrets are taken out of it.
+
     retryable:   whether the same call may succeed when simply tried again.
     retry_after: how long the provider asks us to wait [s], if it said so.
     advice:      one sentence for a person: what to do now.
@@ -38,7 +42,7 @@ class StoreError(Exception):
     advice = "Try again; if it stays, look at the provider's status page."
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         self.retry_after = retry_after
 
 

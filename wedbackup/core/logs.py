@@ -17,9 +17,9 @@ import os
 import re
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 EVENTS = logging.getLogger("wedbackup.integration")
@@ -47,7 +47,17 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 _lock = threading.Lock()
 _secrets: dict[str, None] = {}  # in memory only, the oldest first
-_known: re.Pattern[str] | None = None
+
+
+class _Known(NamedTuple):
+    """What the remembered secrets look like. whole: any of them; head: the beginning of any; forms: all."""
+
+    whole: re.Pattern[str]
+    head: re.Pattern[str]
+    forms: tuple[str, ...]
+
+
+_known: _Known | None = None
 
 
 def integration_event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
@@ -65,8 +75,9 @@ def remember_secret(value: object) -> None:
         _secrets[text] = None
         while len(_secrets) > SECRETS_MAX:
             del _secrets[next(iter(_secrets))]
-        forms = {form for secret in _secrets for form in _forms(secret)}
-        _known = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+        forms = sorted({form for secret in _secrets for form in _forms(secret)}, key=len, reverse=True)
+        heads = {form[:SECRET_CHARACTERS_MIN] for form in forms}
+        _known = _Known(_any_of(forms), _any_of(heads), tuple(forms))
 
 
 def _forms(secret: str) -> set[str]:
@@ -88,10 +99,23 @@ def _forms(secret: str) -> set[str]:
     return {form for form in forms if len(form) >= SECRET_CHARACTERS_MIN}
 
 
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, texts)))
+
+
 def redact(text: str) -> str:
-    """Return `text` without secrets: those remembered, and what looks like one by the name or mark beside it."""
-    if _known is not None:
-        text = _known.sub(REMOVED, text)
+    """Return `text` without secrets: those remembered, and what looks like one by the name or mark beside it.
+
+    A message that was cut to a length may end within a secret: what is left of it goes too.
+    """
+    known = _known
+    if known is not None:
+        text = known.whole.sub(REMOVED, text)
+        for found in known.head.finditer(text):
+            rest = text[found.start() :].rstrip("\n'\"")
+            if any(form.startswith(rest) for form in known.forms):
+                text = text[: found.start()] + REMOVED
+                break
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

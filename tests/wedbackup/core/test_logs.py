@@ -130,6 +130,13 @@ def test_plain_words_stay(text: str) -> None:
     assert logs.redact(text) == text
 
 
+@pytest.mark.parametrize("length", range(8, len(CANARY)))
+def test_what_is_left_of_a_secret_in_a_message_that_was_cut_goes_too(log: Callable[[str], Log], length: int) -> None:
+    log("line")
+    logs.remember_secret(CANARY)
+    assert logs.redact(f"refused: {CANARY[:length]}") == f"refused: {logs.REMOVED}"
+
+
 def test_short_words_are_not_taken_for_secrets(log: Callable[[str], Log]) -> None:
     log("line")
     logs.remember_secret("the")
