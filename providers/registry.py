@@ -98,13 +98,13 @@ KINDS = {
             "dropbox",
             "Dropbox",
             "providers.stores.dropbox.DropboxStore",
-            "Documents in a team's space, to open and share by link; it never counts as a copy.",
+            "Documents in the space of a team, to open and share by link; it never counts as a copy.",
         ),
         Kind(
             "box",
             "Box",
             "providers.stores.box.BoxStore",
-            "Documents in an enterprise's folders, to open and share; it never counts as a copy.",
+            "Documents in the folders of an enterprise, to open and share; it never counts as a copy.",
         ),
     )
 }
