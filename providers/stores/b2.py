@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from providers.stores.base import Checksum, PlaceFacts
 from providers.stores.options import option
 from providers.stores.s3 import S3Store
-from providers.stores.s3_options import BucketOptions, Dialect, Keeping, LockMode, check_host_part, check_lock_days
+from providers.stores.s3_options import Dialect, Keeping, LockOptions
 
 _MAX_OBJECT_BYTES = 10 * 1000**4
 _CAPABILITIES = ("listBuckets", "listAllBucketNames", "readBuckets", "listFiles", "readFiles", "writeFiles")
@@ -30,7 +30,7 @@ _LOCK_CAPABILITIES = ("readBucketRetentions", "readFileRetentions", "writeFileRe
 
 
 @dataclass(frozen=True, kw_only=True)
-class B2Options(BucketOptions):
+class B2Options(LockOptions):
     """Which region and bucket, and who we are there."""
 
     region: str = option("Region", env="B2_REGION", text="As in the bucket's endpoint, for example eu-central-003.")
@@ -39,15 +39,6 @@ class B2Options(BucketOptions):
         "Key id", credential=True, env="B2_APPLICATION_KEY_ID", text="keyID of an application key, not the master."
     )
     secret_key: str = option("Application key", secret=True, env="B2_APPLICATION_KEY")
-    lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
-    lock_mode: LockMode = option(  # noqa: RUF009 - `option` makes a field, each call its own
-        "Object Lock mode", default=LockMode.GOVERNANCE
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_host_part("region", self.region)
-        check_lock_days(self.lock_days)
 
     def dialect(self) -> Dialect:
         return Dialect(

@@ -56,9 +56,7 @@ from providers.stores.s3_options import (
     Dialect,
     Encryption,
     Keeping,
-    LockMode,
-    check_host_part,
-    check_lock_days,
+    LockOptions,
 )
 from providers.stores.s3_policies import iam_policies, lifecycle_rule
 from providers.stores.s3_upload import (
@@ -91,7 +89,7 @@ class StorageClass(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class S3Options(BucketOptions):
+class S3Options(LockOptions):
     """Where the bucket is, who we are there, and how objects are to be kept."""
 
     bucket: str = option("Bucket", env="AWS_BACKUP_BUCKET")
@@ -117,13 +115,9 @@ class S3Options(BucketOptions):
         "Encryption by AWS", default=Encryption.BUCKET, text="Beside our own: bucket, AES256 or aws:kms."
     )
     kms_key_id: str = option("KMS key", default="", text="ARN of the key for aws:kms; empty for the account's own.")
-    lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
-    lock_mode: LockMode = option("Object Lock mode", default=LockMode.GOVERNANCE)  # noqa: RUF009
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_host_part("region", self.region)
-        check_lock_days(self.lock_days)
         if self.checksum not in (Checksum.SHA256, Checksum.SHA256_HEADER_ONLY, Checksum.MD5):
             raise InvalidOptions(f"option checksum: S3 knows sha256, sha256_header_only and md5, not {self.checksum}")
         if self.kms_key_id and self.encryption is not Encryption.KMS:

@@ -109,6 +109,23 @@ class BucketOptions(LineOptions, ABC):
         """Return how the provider has to be spoken to."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LockOptions(BucketOptions):
+    """For the dialects that have S3 Object Lock, and a region in their addresses."""
+
+    region: str = option("Region")
+    lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
+    lock_mode: LockMode = option(  # noqa: RUF009 - `option` makes a field, each call its own
+        "Object Lock mode", default=LockMode.GOVERNANCE, text="Under COMPLIANCE nobody can shorten a lock."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_host_part("region", self.region)
+        if not 0 <= self.lock_days <= 3650:
+            raise InvalidOptions("option lock_days: from 0 (no lock) to 3650")
+
+
 def check_address(url: str) -> None:
     """Raise InvalidOptions unless `url` is empty or the bare address of a server."""
     parts = urlsplit(url)
@@ -122,9 +139,3 @@ def check_host_part(name: str, value: str) -> None:
     """Raise InvalidOptions unless the option `name` can be a part of a host name."""
     if not _HOST_PART.fullmatch(value):
         raise InvalidOptions(f"option {name}: only small letters, digits and dashes")
-
-
-def check_lock_days(days: int) -> None:
-    """Raise InvalidOptions for a time that no provider would lock for."""
-    if not 0 <= days <= 3650:
-        raise InvalidOptions("option lock_days: from 0 (no lock) to 3650")

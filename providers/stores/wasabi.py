@@ -18,27 +18,18 @@ from dataclasses import dataclass
 from providers.stores.base import Checksum
 from providers.stores.options import option
 from providers.stores.s3 import S3Store
-from providers.stores.s3_options import BucketOptions, Dialect, Keeping, LockMode, check_host_part, check_lock_days
+from providers.stores.s3_options import Dialect, Keeping, LockOptions
 from providers.stores.s3_policies import iam_policies
 
 
 @dataclass(frozen=True, kw_only=True)
-class WasabiOptions(BucketOptions):
+class WasabiOptions(LockOptions):
     """Which region and bucket, and who we are there."""
 
     region: str = option("Region", env="WASABI_REGION", text="Where the bucket was made, for example eu-central-2.")
     bucket: str = option("Bucket", env="WASABI_BACKUP_BUCKET")
     access_key: str = option("Access key id", credential=True, env="WASABI_ACCESS_KEY_ID")
     secret_key: str = option("Secret access key", secret=True, env="WASABI_SECRET_ACCESS_KEY")
-    lock_days: int = option("Object Lock [days]", default=0, text="0 for none; the bucket needs Object Lock.")
-    lock_mode: LockMode = option(  # noqa: RUF009 - `option` makes a field, each call its own
-        "Object Lock mode", default=LockMode.GOVERNANCE
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_host_part("region", self.region)
-        check_lock_days(self.lock_days)
 
     def dialect(self) -> Dialect:
         return Dialect(
