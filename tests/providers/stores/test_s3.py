@@ -16,6 +16,7 @@ from providers.stores.options import InvalidOptions
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy
+from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
 from tests.servers.s3 import SMALL_PARTS
 
@@ -78,6 +79,16 @@ def test_a_certificate_of_nobody_is_refused(open_s3: Callable[..., S3Store], swi
     with pytest.raises(StoreUnavailable, match=r"(?i)certificate") as caught:
         open_s3(endpoint_url=proxy.url).put("pack", PACK)
     assert "CA file" in caught.value.advice
+
+
+def test_temporary_credentials_send_their_token(open_s3: Callable[..., S3Store], swift_proxy: FaultProxy) -> None:
+    """Swift knows no such token and refuses: only what is asked can be seen."""
+    swift_proxy.fault = Fault(match=b"PUT /", reply=Reply("200 OK", {"ETag": '"x"'}))
+    store = open_s3(endpoint_url=swift_proxy.url, session_token="for an hour")
+    store.put("pack", b"x")
+    assert b"x-amz-security-token: for an hour" in swift_proxy.heads[0].lower()
+    assert swift_proxy.fault.hits == 1
+    assert "for an hour" not in repr(store.options) + repr(store.dialect)
 
 
 # --- what is entered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import time
@@ -22,6 +23,8 @@ from providers.stores.s3 import S3Options, S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
+from providers.wrappers.metered import Measurement
+from providers.wrappers.stack import wrap_store
 from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.services
@@ -163,3 +166,37 @@ def test_a_server_that_ignores_ranges_still_gives_the_range(proxied: S3Store, sw
     swift_proxy.fault = Fault(match=b"GET /", reply=Reply("200 OK", {"ETag": '"x"'}, b"0123456789"))
     assert proxied.get("pack", offset=2, length=3) == b"234"
     assert swift_proxy.fault.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("dead", "error", "attempts"),
+    [
+        (Fault(reply=Reply("503 Service Unavailable"), times=99), StoreUnavailable, 2),
+        (Fault(black_hole=True, times=99), NoAnswer, 1),
+    ],
+    ids=["503", "black hole"],
+)
+def test_a_dead_provider_is_reported_after_the_attempts_that_are_worth_it(
+    proxied: S3Store, swift_proxy: FaultProxy, dead: Fault, error: type[StoreUnavailable], attempts: int
+) -> None:
+    heard: list[Measurement] = []
+    swift_proxy.fault = dataclasses.replace(dead)
+    with pytest.raises(error):
+        wrap_store(proxied, on_call=heard.append, clock=ManualClock()).put("pack", PACK)
+    assert (len(heard), swift_proxy.fault.hits) == (attempts, attempts)
+
+
+def test_a_refused_connection_is_tried_twice_and_reported(proxied: S3Store, swift_proxy: FaultProxy) -> None:
+    heard: list[Measurement] = []
+    swift_proxy.down()
+    with pytest.raises(StoreUnavailable, match="refused"):
+        wrap_store(proxied, on_call=heard.append, clock=ManualClock()).put("pack", PACK)
+    assert len(heard) == 2
+
+
+def test_no_proxy_is_taken_out_of_the_environment(
+    open_s3: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert open_s3().put("pack", b"straight").proof
