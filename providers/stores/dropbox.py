@@ -5,7 +5,7 @@ What is special here:
   4 MiB) and keeps that hash. For a file of one block it follows from the SHA-256 alone, so `verify` needs no download;
   a larger file is read back, since Dropbox keeps nothing that binds its hash to the SHA-256.
 - Names are not case-sensitive: "A.pdf" replaces "a.pdf". Deleted and replaced files stay in Dropbox's history (30 to
-  180 days by plan), so deleting frees no space at once.
+  365 days by plan), so deleting frees no space at once.
 - Dropbox would make missing folders silently. So we look once whether the location's own folder is there: a renamed
   team folder must be noticed, not replaced by an empty one.
 - Deleting a folder would delete all in it: `delete` names the file's revision, which Dropbox refuses for folders.

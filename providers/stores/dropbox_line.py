@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from providers.stores.dropbox import DropboxOptions
 
 BLOCK_BYTES = 4 * 1024 * 1024
-_TAGGED = (401, 403, 404, 409, 422)  # the SDK expects JSON with these
+_TAGGED = (401, 404, 409, 422)  # the SDK expects JSON with these
 
 
 class DropboxSession(requests.Session):
@@ -39,7 +39,8 @@ class DropboxSession(requests.Session):
             url = self._endpoint_url + urlsplit(str(url)).path
         answer = super().request(method, url, **kwargs)
         status = answer.status_code
-        if status == 429 or status >= 500 or (status in _TAGGED and not (json_object(answer) or {}).get("error")):
+        strange = status in _TAGGED and not (json_object(answer) or {}).get("error")
+        if strange or status in (403, 429) or status >= 500:  # of 403 the SDK keeps no words
             raise Refusal(answer)
         return answer
 

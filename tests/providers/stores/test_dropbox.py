@@ -209,6 +209,7 @@ def tagged(*tags: str) -> bytes:
         ("401 Unauthorized", JSON, tagged("invalid_access_token"), CredentialExpired, False),
         ("401 Unauthorized", JSON, tagged("user_suspended"), AccessDenied, False),
         ("422 Unprocessable", JSON, tagged("no_permission"), AccessDenied, False),
+        ("403 Forbidden", JSON, tagged("invalid_account_type", "feature"), AccessDenied, False),
         ("400 Bad Request", {}, b"Error in call to API function", Rejected, False),
         ("500 Internal Server Error", {}, b"", StoreUnavailable, True),
         ("503 Service Unavailable", {}, b"", StoreUnavailable, True),
