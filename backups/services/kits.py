@@ -12,6 +12,8 @@ from backups.models import Copy, Snapshot, Vault
 from backups.services.opening import copies_of
 from backups.services.vaults import vault_secret
 from providers.models import Location
+from providers.registry import options_class
+from providers.stores.options import build_options, credential_fields
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
@@ -95,16 +97,19 @@ def _folder_address(location: Location, vault: str) -> tuple[str, str]:
 
 
 def _s3_address(location: Location, vault: str) -> tuple[str, str]:
-    options: dict[str, Any] = location.options
-    endpoint = options.get("endpoint_url") or f"https://s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
-    path = "/".join(str(part).strip("/") for part in (options["bucket"], options.get("prefix", ""), vault) if part)
+    kind = options_class(location.kind)
+    credential = {field.name: "unknown" for field in credential_fields(kind)}  # no address depends on it
+    options = build_options(kind, {**credential, **location.options})
+    dialect = options.dialect()
+    endpoint = dialect.address or f"https://s3.{dialect.region}.amazonaws.com"
+    path = "/".join(part.strip("/") for part in (options.bucket, options.prefix, vault) if part)
     return (
         f"s3:{endpoint.rstrip('/')}/{path}",
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read the bucket.",
     )
 
 
-_ADDRESSES = {"local": _folder_address, "s3": _s3_address}
+_ADDRESSES = {"local": _folder_address, **dict.fromkeys(("s3", "r2", "b2", "wasabi"), _s3_address)}
 _DOWNLOAD = "restic cannot read there itself: download the vault's folder, then use the downloaded folder after -r."
 
 

@@ -1,0 +1,31 @@
+"""What the recovery kit tells stock restic about each kind of location."""
+
+from __future__ import annotations
+
+import pytest
+
+from backups.models import Copy, Vault
+from backups.services.kits import _place
+from providers.models import Location
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "repository"),
+    [
+        ("s3", {"region": "eu-west-1", "prefix": "2026"}, "s3:https://s3.eu-west-1.amazonaws.com/weddings/2026/6f1c"),
+        ("s3", {"endpoint_url": "https://ceph.example:7480"}, "s3:https://ceph.example:7480/weddings/6f1c"),
+        (
+            "r2",
+            {"account_id": "ab12", "jurisdiction": "eu"},
+            "s3:https://ab12.eu.r2.cloudflarestorage.com/weddings/6f1c",
+        ),
+        ("b2", {"region": "eu-central-003"}, "s3:https://s3.eu-central-003.backblazeb2.com/weddings/6f1c"),
+        ("wasabi", {"region": "eu-central-2"}, "s3:https://s3.eu-central-2.wasabisys.com/weddings/6f1c"),
+    ],
+)
+def test_the_kit_names_the_address_of_every_dialect_of_s3(
+    kind: str, options: dict[str, str], repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vault, "prefix", "6f1c/")
+    copy = Copy(location=Location(name="Far away", kind=kind, options={"bucket": "weddings", **options}))
+    assert _place(Vault(), copy).repository == repository
