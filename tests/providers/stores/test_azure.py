@@ -35,24 +35,27 @@ from tests.servers.azurite import Azurite
 pytestmark = pytest.mark.services
 
 
+PATIENT = {**SMALL_BLOCKS, "read_seconds": 60.0}  # with 10,000 objects Azurite takes its time
+
+
 class TestAzureStore(StoreContract):
     @pytest.fixture
     def store(self, open_azure: Callable[..., AzureStore]) -> AzureStore:
-        return open_azure(**SMALL_BLOCKS)
+        return open_azure(**PATIENT)
 
 
 class TestAzureStoreWithSasToken(StoreContract):
     @pytest.fixture
     def store(self, azurite: Azurite, azure_container: str, open_azure: Callable[..., AzureStore]) -> AzureStore:
         token = azurite.sas_token(azure_container, "rcwdl")
-        return open_azure(sas_token=token, account_key="", prefix="weddings/2026", **SMALL_BLOCKS)
+        return open_azure(sas_token=token, account_key="", prefix="weddings/2026", **PATIENT)
 
 
 class TestAzureStoreOverTls(StoreContract):
     @pytest.fixture
     def store(self, azurite: Azurite, tmp_path: Path, open_azure: Callable[..., AzureStore]) -> Iterator[AzureStore]:
         with azurite.behind_tls(tmp_path) as (azure_proxy, ca_file):
-            yield open_azure(endpoint_url=azure_proxy.url, ca_file=ca_file, **SMALL_BLOCKS)
+            yield open_azure(endpoint_url=azure_proxy.url, ca_file=ca_file, **PATIENT)
 
 
 # --- what goes over the line
