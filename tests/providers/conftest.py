@@ -4,13 +4,13 @@ import pytest
 
 from tests.servers.fixtures import swift, swift_bucket, swift_proxy, swift_tls
 
-__all__ = ["conformance_run", "figures_run", "swift", "swift_bucket", "swift_proxy", "swift_tls"]
+__all__ = ["figures_run", "long_run", "swift", "swift_bucket", "swift_proxy", "swift_tls"]
 
 
 @pytest.fixture
-def conformance_run(pytestconfig: pytest.Config) -> bool:
-    """Whether bin/conformance runs the tests, and with them the promises that take long."""
-    return bool(pytestconfig.getoption("--conformance", None))
+def long_run(pytestconfig: pytest.Config) -> bool:
+    """Whether the promises that take long are put to the test as well: bin/conformance asks for them."""
+    return bool(pytestconfig.getoption("--long", False))
 
 
 @pytest.fixture

@@ -53,10 +53,10 @@ class StoreContract:
         self,
         store: ObjectStore,
         promise: Promise,
-        conformance_run: bool,
+        long_run: bool,
         record_property: Callable[[str, object], None],
     ) -> None:
-        if promise.long and not (conformance_run and _speaks_for_its_module(type(self))):
+        if promise.long and not (long_run and _speaks_for_its_module(type(self))):
             return
         if reason := self.beyond_the_server.get(promise.name):
             record_property("promise", [kind_of(store), promise.name, UNPROVED, reason])

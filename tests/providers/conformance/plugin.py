@@ -10,7 +10,8 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--conformance", metavar="FILE", help="write what is found to FILE (JSON), long promises included")
+    parser.addoption("--conformance", metavar="FILE", help="write what is found to FILE (JSON)")
+    parser.addoption("--long", action="store_true", help="also the promises that take minutes")
     parser.addoption(
         "--figures", action="store_true", help="also measure how long a dead provider takes to be reported"
     )

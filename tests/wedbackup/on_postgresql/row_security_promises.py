@@ -43,6 +43,18 @@ def test_a_stranger_can_neither_change_nor_make_rows_of_others(cast: Cast, vault
 
 
 @pytest.mark.django_db
+def test_the_platforms_own_jobs_are_no_vendors(cast: Cast) -> None:
+    job = job_enqueue(kind=Job.Kind.VALIDATION, organisation=None, parameters={"location": "Shelf"})
+    for vendor in (cast.vera, cast.carl):
+        with seen_by(vendor):
+            assert not Job.unscoped.filter(pk=job.pk).exists()
+            with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+                job_enqueue(kind=Job.Kind.VALIDATION, organisation=None)
+    with seen_by(cast.sam):
+        assert Job.unscoped.filter(pk=job.pk).exists()
+
+
+@pytest.mark.django_db
 def test_after_a_request_the_session_is_the_platforms_again(cast: Cast) -> None:
     client = Client()
     client.login(username="carl", password=PASSWORD)
