@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
+import trustme
 from botocore.config import Config
 
 from providers.stores.base import Checksum, ObjectStore
@@ -27,8 +29,10 @@ from providers.wrappers.breaker import MemoryBreakerState
 from providers.wrappers.metered import Measurement
 from providers.wrappers.stack import wrap_store
 from providers.wrappers.valve import Rules, Valve
-from tests.servers.fixtures import make_bucket
 from tests.servers.swift import Swift, running_swift
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 MEBIBYTE = 1024 * 1024
 ASKED = 0.9
@@ -91,14 +95,19 @@ def measure_uploads(name: str, store: ObjectStore, plain: Put, load: Load, work:
 
 
 def s3_uploads(work: Path, load: Load) -> Iterator[Uploads]:
-    """Measure S3 with each checksum profile against boto3 as it comes, both into Swift."""
+    """Measure S3 with each checksum profile against boto3 as it comes, both into a Swift that speaks TLS."""
     folder = work / "swift-uploads"
     folder.mkdir()
-    with running_swift(folder) as swift:
+    ca = trustme.CA()
+    certificate, ca_file = folder / "server.pem", folder / "ca.pem"
+    ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    ca.cert_pem.write_to_path(str(ca_file))
+    with running_swift(folder, certificate=certificate) as swift:
         for checksum in (Checksum.SHA256, Checksum.SHA256_HEADER_ONLY, Checksum.MD5):
-            bucket = make_bucket(swift)
-            store = _s3_store(swift, bucket, checksum)
-            yield measure_uploads(f"S3, {checksum}", store, _plain_boto3(swift, bucket, load.threads), load, work)
+            plain = _client(swift, str(ca_file), load.threads)
+            plain.create_bucket(Bucket=checksum.replace("_", "-"))
+            store = _s3_store(swift, str(ca_file), checksum)
+            yield measure_uploads(f"S3, {checksum}", store, _putting(plain, store.options.bucket), load, work)
             store.close()
 
 
@@ -126,25 +135,30 @@ def _upload(put: Put, store: ObjectStore, names: list[str], contents: list[bytes
     return seconds
 
 
-def _s3_store(swift: Swift, bucket: str, checksum: Checksum) -> S3Store:
+def _s3_store(swift: Swift, ca_file: str, checksum: Checksum) -> S3Store:
     options = S3Options(
-        bucket=bucket,
+        bucket=checksum.replace("_", "-"),
         access_key=swift.access_key,
         secret_key=swift.secret_key,
         region=swift.region,
         endpoint_url=swift.url,
+        ca_file=ca_file,
         checksum=checksum,
     )
     return S3Store(options)
 
 
-def _plain_boto3(swift: Swift, bucket: str, threads: int) -> Put:
-    client = boto3.session.Session().client(
+def _client(swift: Swift, ca_file: str, threads: int) -> S3Client:
+    return boto3.session.Session().client(
         "s3",
         endpoint_url=swift.url,
         region_name=swift.region,
         aws_access_key_id=swift.access_key,
         aws_secret_access_key=swift.secret_key,
+        verify=ca_file,
         config=Config(max_pool_connections=threads, s3={"addressing_style": "path"}),
     )
+
+
+def _putting(client: S3Client, bucket: str) -> Put:
     return lambda name, content: client.put_object(Bucket=bucket, Key=name, Body=content)

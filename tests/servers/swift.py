@@ -48,16 +48,17 @@ _FILTER_OPTIONS = {
 
 @dataclass(frozen=True)
 class Swift:
-    """A running Swift. `port` speaks plain HTTP on 127.0.0.1."""
+    """A running Swift. `port` of 127.0.0.1 speaks plain HTTP, or TLS if it is `secure`."""
 
     port: int
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
     region: str = REGION
+    secure: bool = False
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     @contextlib.contextmanager
     def behind_tls(self, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
@@ -72,8 +73,10 @@ class Swift:
 
 
 @contextlib.contextmanager
-def running_swift(folder: Path, *, region: str = REGION) -> Iterator[Swift]:
+def running_swift(folder: Path, *, region: str = REGION, certificate: Path | None = None) -> Iterator[Swift]:
     """Start Swift with its objects below `folder`, yield it, stop it; it accepts signatures for `region` only.
+
+    certificate: PEM file with key and certificate; with it Swift speaks TLS by itself, and `url` begins with https.
 
     Raises RuntimeError with the end of the log if it does not come up.
     """
@@ -81,7 +84,7 @@ def running_swift(folder: Path, *, region: str = REGION) -> Iterator[Swift]:
     for name in ("etc", "disk/d1", "log"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     ports = {name: free_port() for name in ("account", "container", "object", "proxy")}
-    _configure(programs, folder, ports, region)
+    _configure(programs, folder, ports, region, certificate)
     environment = {**os.environ, "PYTHONPATH": str(_FILTERS), "PYTHONWARNINGS": "ignore"}
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -95,7 +98,7 @@ def running_swift(folder: Path, *, region: str = REGION) -> Iterator[Swift]:
             except RuntimeError as exc:
                 log_end = (folder / "log" / name).read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"Swift's {name} server did not start: {log_end}") from exc
-        yield Swift(ports["proxy"], region=region)
+        yield Swift(ports["proxy"], region=region, secure=certificate is not None)
     finally:
         for process in processes:
             process.terminate()
@@ -122,7 +125,7 @@ def _installed() -> Path:
     return venv
 
 
-def _configure(programs: Path, folder: Path, ports: dict[str, int], region: str) -> None:
+def _configure(programs: Path, folder: Path, ports: dict[str, int], region: str, certificate: Path | None) -> None:
     """Write Swift's four configurations and its three rings (one device, one replica each)."""
     etc = folder / "etc"
     (etc / "swift.conf").write_text(
@@ -135,6 +138,8 @@ def _configure(programs: Path, folder: Path, ports: dict[str, int], region: str)
             f"swift_dir = {etc}\nlog_level = WARNING\ndevices = {folder / 'disk'}\nmount_check = false\n"
             "disable_fallocate = true\n"
         )
+        if name == "proxy" and certificate:
+            common += f"cert_file = {certificate}\nkey_file = {certificate}\n"
         (etc / f"{name}.conf").write_text(
             common + (_proxy_sections(region) if name == "proxy" else _server_section(name))
         )
