@@ -25,7 +25,10 @@ _PROTECT = ("storage.objects.setRetention", "storage.objects.update")
 
 
 def facts_of(client: Any, name: str) -> PlaceFacts:
-    """Ask for the facts of the bucket `name`; what the account may not ask stays None. Raises the SDK's exceptions."""
+    """Ask for the facts of the bucket `name`; what the account may not ask stays None. Raises the SDK's exceptions.
+
+    Soft delete counts as keeping versions: what is deleted can be brought back, and our roles cannot end it.
+    """
     bucket = client.bucket(name)
     held = bucket.test_iam_permissions(list(_EXCESS), timeout=None, retry=None)
     excess = tuple(_EXCESS[permission] for permission in _EXCESS if permission in held)
@@ -35,7 +38,7 @@ def facts_of(client: Any, name: str) -> PlaceFacts:
         return PlaceFacts(excess_rights=excess)
     return PlaceFacts(
         public=_is_public(bucket),
-        versioned=bool(bucket.versioning_enabled),
+        versioned=bool(bucket.versioning_enabled or bucket.soft_delete_policy.retention_duration_seconds),
         locked=bool(bucket.retention_period) or bucket.object_retention_mode == "Enabled",
         lifecycle=_lifecycle_in_words(bucket),
         region=str(bucket.location).lower(),

@@ -13,7 +13,7 @@ Google documents and the emulator leaves out:
 - 416, the words of errors (.../docs/json_api/v1/status-codes), and a token server that checks the signature
   (https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
 
-Not here: lifecycle rules at work, soft delete at work, encryption keys, rate limits.
+Not here: lifecycle rules at work, encryption keys, rate limits.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from tests.servers.ports import free_port
 
 KEPT_MULTIPLE = 256 * 1024
 REWRITE_BYTES = 1024 * 1024  # a larger object needs a second call
+PRIVATE = {"publicAccessPrevention": "enforced", "uniformBucketLevelAccess": {"enabled": True}}
 OBJECT = r"/(?:download/)?storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)"
 
 
@@ -80,11 +81,11 @@ class GCS:
         return f"http://127.0.0.1:{self.port}"
 
     def make_bucket(self, **resource: Any) -> str:
-        """Make a bucket whose resource differs from the usual one in `resource`; return its name."""
+        """Make a bucket as docs/providers/gcs.md says, but for what `resource` changes; return its name."""
         name = f"bucket-{secrets.token_hex(6)}"
         with self.lock:
             buckets.create_bucket(name, self.storage)
-            self.storage.buckets[name] |= {"softDeletePolicy": {"retentionDurationSeconds": "0"}, **resource}
+            self.storage.buckets[name] |= {"iamConfiguration": PRIVATE, **resource}
         return name
 
     def sessions(self) -> int:
@@ -160,8 +161,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def _parts(content_type: str, body: bytes) -> dict[str, Any]:
     """Split a multipart/related body; the emulator's own way is that of mails, slow with bytes."""
-    boundary = b"--" + content_type.partition("boundary=")[2].strip('"').encode()
-    _, meta, content, _ = re.split(rb"\r?\n?" + re.escape(boundary) + rb"(?:\r\n|--)", b"\r\n" + body, maxsplit=3)
+    delimiter = b"\r\n--" + content_type.partition("boundary=")[2].strip('"').encode()
+    _, meta, content, _ = (b"\r\n" + body).split(delimiter, 3)
     meta_json, content = meta.partition(b"\r\n\r\n")[2], content.partition(b"\r\n\r\n")[2]
     return {"meta": json.loads(meta_json), "content": content, "content-type": "application/octet-stream"}
 
@@ -335,7 +336,7 @@ OWN: tuple[tuple[str, str, Callable[[GCS, Any, Any, dict[str, str]], None]], ...
 )
 
 
-class _Memory(Storage):  # type: ignore[misc]  # the emulator has no types
+class _Memory(Storage):
     def _write_config_to_file(self) -> None:
         """Keep nothing for a next start: it would write the list of all objects after each change."""
 

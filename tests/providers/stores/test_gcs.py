@@ -32,7 +32,10 @@ pytestmark = pytest.mark.services
 
 class TestPromisesOfAServiceAccount(StoreContract):
     @pytest.fixture
-    def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore]) -> GCSStore:
+    def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore], gcs_held: set[str]) -> GCSStore:
+        """With the pruner's role."""
+        role = GCSStore.policies({})["pruner"].partition("includedPermissions:")[2]
+        gcs_held |= {line.removeprefix("- ") for line in role.split("\n")}
         return open_gcs(key_json=gcs.key_json(), list_page=3, **IN_CHUNKS)
 
 

@@ -82,7 +82,6 @@ def test_the_bucket_tells_its_facts(gcs: GCS, open_gcs: Callable[..., GCSStore],
         versioning={"enabled": True},
         lifecycle={"rule": rules},
         retentionPolicy={"retentionPeriod": str(7 * 86_400)},
-        iamConfiguration={"publicAccessPrevention": "enforced", "uniformBucketLevelAccess": {"enabled": True}},
     )
     facts = open_gcs(bucket=bucket).facts()
     assert (facts.public, facts.versioned, facts.locked, facts.region) == (False, True, True, "europe-west3")
