@@ -20,6 +20,7 @@ class Kind:
     dotted: module and class of the store.
     text:   what it is good for, in one sentence.
     folder: it is a folder of this machine, set up with a marker.
+    family: how its environment variables begin, told here so that nobody imports a module to learn that none is set.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Kind:
     dotted: str
     text: str = ""
     folder: bool = False
+    family: str = ""
 
     def store_class(self) -> Any:
         """Import and return the store's class; its `Options` describe what it needs."""
@@ -56,55 +58,70 @@ KINDS = {
             "Amazon S3 or compatible",
             "providers.stores.s3.S3Store",
             "Checks every upload by SHA-256 and knows it at rest; locks against deletion.",
+            family="AWS",
         ),
         Kind(
             "r2",
             "Cloudflare R2",
             "providers.stores.r2.R2Store",
             "Reading back costs nothing per byte; a jurisdiction can be guaranteed.",
+            family="R2",
         ),
-        Kind("b2", "Backblaze B2", "providers.stores.b2.B2Store", "Low price per terabyte; locks against deletion."),
+        Kind(
+            "b2",
+            "Backblaze B2",
+            "providers.stores.b2.B2Store",
+            "Low price per terabyte; locks against deletion.",
+            family="B2",
+        ),
         Kind(
             "wasabi",
             "Wasabi",
             "providers.stores.wasabi.WasabiStore",
             "One price, no fee for reading; objects are paid for 90 days.",
+            family="WASABI",
         ),
         Kind(
             "gcs",
             "Google Cloud Storage",
             "providers.stores.gcs.GCSStore",
             "Every storage class answers within milliseconds, also the archive.",
+            family="GCP",
         ),
         Kind(
             "azure",
             "Azure Blob Storage",
             "providers.stores.azure.AzureStore",
             "Checks every upload by MD5 and proves it at rest; all tiers but Archive answer at once.",
+            family="AZURE",
         ),
         Kind(
             "supabase",
             "Supabase Storage",
             "providers.stores.supabase.SupabaseStore",
             "Beside a Supabase project; checks nothing itself, so every upload is proved by us.",
+            family="SUPABASE",
         ),
         Kind(
             "supabase_s3",
             "Supabase Storage by S3",
             "providers.stores.supabase_s3.SupabaseS3Store",
             "Beside a Supabase project, through its S3 address; every upload is proved by us.",
+            family="SUPABASE",
         ),
         Kind(
             "dropbox",
             "Dropbox",
             "providers.stores.dropbox.DropboxStore",
             "Documents in the space of a team, to open and share by link; it never counts as a copy.",
+            family="DROPBOX",
         ),
         Kind(
             "box",
             "Box",
             "providers.stores.box.BoxStore",
             "Documents in the folders of an enterprise, to open and share; it never counts as a copy.",
+            family="BOX",
         ),
     )
 }

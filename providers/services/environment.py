@@ -66,6 +66,8 @@ def environment_read(environ: Mapping[str, str]) -> list[Reading]:
     """
     readings, taken = [], set[str]()
     for kind in registry.KINDS.values():
+        if not kind.family or not any(name.startswith(f"{kind.family}_") for name in environ):
+            continue  # so that its module is not imported for nothing
         fields = [each for each in dataclasses.fields(registry.options_class(kind.name)) if each.metadata.get("env")]
         means = {each.metadata["env"] for each in fields if is_required(each) or each.metadata["secret"]} - taken
         if any(_is_set(environ, name) for name in means):
@@ -141,7 +143,7 @@ def _apply(reading: Reading, environ: Mapping[str, str], clock: Clock) -> Outcom
         return Outcome(False, f"{label}: {'; '.join(reading.problems)}. Correct it and start again.")
     if reading.missing:
         given, missing = ", ".join(reading.given), ", ".join(reading.missing)
-        question = _misspelt(reading.missing, environ)
+        question = _misspelt(reading, environ)
         return Outcome(
             False, f"{label}: {given} came from the environment, but not {missing}.{question} Set it as well."
         )
@@ -169,7 +171,7 @@ def _create(reading: Reading, clock: Clock) -> Outcome:
             kind=reading.kind.name,
             options=options,
             secrets=credential,
-            account=f"{reading.given[0].partition('_')[0]} account from the environment",  # two kinds may share it
+            account=f"{reading.kind.family} account from the environment",  # two kinds may share it
             private_address_allowed=True,  # whoever sets the environment runs the machine
             actor=ACTOR,
             clock=clock,
@@ -225,11 +227,10 @@ def _variables(described: type[Any], names: list[str]) -> list[str]:
     return [each.metadata["env"] for each in dataclasses.fields(described) if each.name in names]
 
 
-def _misspelt(missing: tuple[str, ...], environ: Mapping[str, str]) -> str:
+def _misspelt(reading: Reading, environ: Mapping[str, str]) -> str:
     """Return a question about variables that look like the missing ones, "" if there are none."""
-    known = {
-        each.metadata.get("env") for kind in registry.KINDS for each in dataclasses.fields(registry.options_class(kind))
-    }
+    kinds = [kind.name for kind in registry.KINDS.values() if kind.family == reading.kind.family]
+    known = {each.metadata.get("env") for kind in kinds for each in dataclasses.fields(registry.options_class(kind))}
     others = [name for name in environ if name.removesuffix(FILE_SUFFIX) not in known]
-    found = [alike for name in missing for alike in difflib.get_close_matches(name, others, n=1, cutoff=ALIKE)]
+    found = [alike for name in reading.missing for alike in difflib.get_close_matches(name, others, 1, ALIKE)]
     return f" Is {', '.join(found)} meant to be it?" if found else ""

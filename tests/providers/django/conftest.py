@@ -59,7 +59,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """A provider in memory, as one more kind of location; its key "first" leads to a place."""
     cloud = Cloud(keys={"first": MemoryStore()})
     theirs = registry.Kind.store_class
-    kind = registry.Kind("cloud", "Cloud", "")
+    kind = registry.Kind("cloud", "Cloud", "", family="CLOUD")
     monkeypatch.setitem(registry.KINDS, kind.name, kind)
     monkeypatch.setattr(
         registry.Kind, "store_class", lambda it: cloud.store_class() if it.name == kind.name else theirs(it)

@@ -158,14 +158,14 @@ def test_the_variables_that_people_know_are_known_here(tmp_path: Path) -> None:
 
 
 def test_every_kind_behind_a_network_can_be_given_by_variables() -> None:
-    """What a kind needs has a variable, and no two kinds use one for different things."""
+    """What a kind needs has a variable of its family, and no two kinds use one for different things."""
     meanings: dict[str, set[str]] = {}
-    for name in registry.KINDS:
-        if registry.kind_named(name).store_class().wire is None:
+    for kind in registry.KINDS.values():
+        if kind.store_class().wire is None:
             continue
-        for item in dataclasses.fields(registry.options_class(name)):
-            variable = item.metadata.get("env")
-            assert variable or not is_required(item), (name, item.name)
-            meanings.setdefault(variable or "", set()).add(item.name)
+        for item in dataclasses.fields(registry.options_class(kind.name)):
+            variable = item.metadata.get("env", "")
+            assert variable.startswith(f"{kind.family}_") or not is_required(item), (kind.name, item.name)
+            meanings.setdefault(variable, set()).add(item.name)
     del meanings[""]
     assert not {variable: names for variable, names in meanings.items() if len(names) > 1}
