@@ -26,7 +26,11 @@ CATCH_UP_RANK = 5  # behind the backups of the same wedding, before those of les
 
 
 def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SYSTEM_CLOCK) -> list[Job]:
-    """Queue one job for each copy of `vault` at the locations named in `behind`, unless there is one already."""
+    """Queue one job for each copy of `vault` at the locations named in `behind`, unless there is one already.
+
+    A paused location is left out: its job would only be put off until it is given up. The backup after the pause finds
+    the copy behind.
+    """
     unfinished = Job.unscoped.filter(vault=vault, kind=Job.Kind.CATCH_UP, state__in=JOB_UNFINISHED)
     asked = {job.parameters.get("copy") for job in unfinished}
     return [
@@ -40,7 +44,7 @@ def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SY
             clock=clock,
         )
         for copy in copies_of(vault)
-        if copy.location.name in behind and copy.pk not in asked
+        if copy.location.name in behind and copy.location.paused_at is None and copy.pk not in asked
     ]
 
 
