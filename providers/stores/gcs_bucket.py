@@ -103,16 +103,16 @@ def _is_public(bucket: Any) -> bool | None:
 def _lifecycle_in_words(bucket: Any) -> tuple[str, ...]:
     rules = [_rule_in_words(dict(rule)) for rule in bucket.lifecycle_rules]
     if days := _days(bucket.soft_delete_policy.retention_duration_seconds):
-        rules.append(f"what is deleted is kept, and paid for, {days} more")
+        rules.append(f"what is thrown away is kept, and paid for, {days} more")
     if days := _days(bucket.retention_period):
-        rules.append(f"nothing can be deleted or replaced for {days} after it was stored")
+        rules.append(f"every object stays for {days} after it was stored")
     return tuple(rules)
 
 
 def _rule_in_words(rule: Mapping[str, Any]) -> str:
     action: Mapping[str, Any] = rule.get("action", {})
     what = {
-        "Delete": "deletes objects",
+        "Delete": "deletes objects" if _deletes_current(rule) else "deletes old versions",
         "SetStorageClass": f"moves objects to {action.get('storageClass')}",
         "AbortIncompleteMultipartUpload": "removes unfinished XML uploads",
     }.get(str(action.get("type")), str(action.get("type")))
