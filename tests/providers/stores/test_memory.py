@@ -10,8 +10,6 @@ SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a
 
 
 class TestMemoryStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()

@@ -69,8 +69,6 @@ def opened(location: Location) -> Location:
 
 
 class TestBreakerStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> BreakerStore:
         return BreakerStore(MemoryStore(), MemoryBreakerState())

@@ -13,8 +13,6 @@ from wedbackup.core.clock import ManualClock
 
 
 class TestFaultyStoreWithoutAPlan(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> FaultyStore:
         return FaultyStore(MemoryStore())

@@ -16,8 +16,6 @@ from wedbackup.core.clock import ManualClock
 
 
 class TestGatedStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> GatedStore:
         return GatedStore(MemoryStore(), Valve())

@@ -14,8 +14,6 @@ from wedbackup.core.clock import ManualClock
 
 
 class TestMeteredStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> MeteredStore:
         return MeteredStore(MemoryStore())

@@ -28,8 +28,6 @@ def retrying(
 
 
 class TestRetryingStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> RetryingStore:
         return RetryingStore(MemoryStore())

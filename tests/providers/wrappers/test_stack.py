@@ -38,8 +38,6 @@ class TestTheStackThatWorkersGet(StoreContract):
 
 
 class TestTheWholeStack(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> object:
         return wrap_store(MemoryStore(), on_call=note_nothing, breaker_state=MemoryBreakerState())

@@ -29,8 +29,6 @@ class Line:
 
 
 class TestThrottledStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> ThrottledStore:
         valve = Valve()

@@ -49,8 +49,6 @@ class StallingStore(MemoryStore):
 
 
 class TestWatchedStore(StoreContract):
-    picklable = False
-
     @pytest.fixture
     def store(self) -> WatchedStore:
         return WatchedStore(MemoryStore())
