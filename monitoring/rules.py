@@ -233,6 +233,27 @@ def _location_roomy(it: Occurrence) -> Judgement:
     return Judgement(over=(_quota_key(it),))
 
 
+def _refusal_key(it: Occurrence) -> str:
+    return f"credential.refused:{it.subject_id}:{it.payload.get('role')}"
+
+
+def _credential_refused(it: Occurrence) -> Judgement:
+    """Whoever entered it sees it on the page; what came from the environment nobody looks at."""
+    wish = Wish(
+        key=_refusal_key(it),
+        severity=Severity.WARNING,
+        title=f"The new credential of {it.payload.get('name', '')} was refused",
+        text=it.payload.get("reason") or "It could not be proved.",
+        what_to_do="The one before stays in use. Put right what it says, then enter the new one again.",
+        link=location_link(it.subject_id),
+    )
+    return Judgement((wish,))
+
+
+def _credential_changed(it: Occurrence) -> Judgement:
+    return Judgement(over=(_refusal_key(it),))
+
+
 def _silence(key: str, title: str, text: str, what_to_do: str) -> Callable[[Occurrence], Judgement]:
     return lambda _: Judgement((Wish(key, Severity.CRITICAL, title, text, what_to_do),))
 
@@ -260,6 +281,8 @@ _RULES: dict[str, Callable[[Occurrence], Judgement]] = {
     "snapshot.acknowledged": _snapshot_acknowledged,
     "location.down": _location_down,
     "location.recovered": _location_recovered,
+    "credential.refused": _credential_refused,
+    "credential.changed": _credential_changed,
     "location.filling": _location_filling,
     "location.full": _location_filling,
     "location.roomy": _location_roomy,

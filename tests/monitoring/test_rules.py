@@ -58,6 +58,16 @@ def test_a_suspicion_ends_with_a_snapshot_that_nothing_speaks_against() -> None:
     assert judge(Occurrence("snapshot.acknowledged", "s2", {"vault": "v1", "reason": ""})).over == (wish.key,)
 
 
+def test_a_refused_credential_is_told_of_until_another_one_takes_over() -> None:
+    """One entered by the environment at a start is on nobody's screen."""
+    payload = {"name": "Shelf", "role": "writer", "reason": "No such key. Check the credential."}
+    (wish,) = judge(Occurrence("credential.refused", "l1", payload)).wishes
+    assert (wish.title, wish.text) == ("The new credential of Shelf was refused", "No such key. Check the credential.")
+    assert (wish.link, wish.severity, wish.organisation_id) == ("/locations/l1/", Severity.WARNING, None)
+    assert judge(Occurrence("credential.changed", "l1", payload)).over == (wish.key,)
+    assert judge(Occurrence("credential.changed", "l1", payload | {"role": "pruner"})).over != (wish.key,)
+
+
 @pytest.mark.parametrize("subject", ["scheduler", "workers"])
 def test_silence_is_critical_until_the_return(subject: str) -> None:
     (wish,) = judge(Occurrence(f"{subject}.silent", "")).wishes
@@ -65,7 +75,7 @@ def test_silence_is_critical_until_the_return(subject: str) -> None:
     assert judge(Occurrence(f"{subject}.returned", "")).over == (wish.key,)
 
 
-@pytest.mark.parametrize("tag", ["alert.raised", "credential.changed", ""])
+@pytest.mark.parametrize("tag", ["alert.raised", "credential.entered", ""])
 def test_events_of_no_interest_change_nothing(tag: str) -> None:
     assert judge(Occurrence(tag, "x")) == NOTHING
     assert not concerns(tag, {})
