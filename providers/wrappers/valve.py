@@ -77,7 +77,7 @@ class Valve:
         """path: of the file, whose folder must exist. Raises OSError when it cannot be opened."""
         self.path = path
         self._mutex = threading.Lock()
-        self._state = _State()
+        self._latest = (b"", _State())  # as it is in the file, and what that means; replaced together
         self._fd = -1
         if path:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -172,7 +172,7 @@ class Valve:
     def _changing(self) -> Iterator[_State]:
         with self._mutex:
             if self._fd < 0:
-                yield self._state
+                yield self._latest[1]
                 return
             with contextlib.suppress(OSError):  # a file system without locks: the counts may be a little wrong
                 fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -186,20 +186,24 @@ class Valve:
 
     def _read(self) -> _State:
         """Return the state without the lock: it is written in one piece, and a torn one counts as unreadable."""
-        return self._state if self._fd < 0 else self._load()
+        return self._latest[1] if self._fd < 0 else self._load()
 
     def _load(self) -> _State:
         """Return what is in the file; what cannot be read is what this process knew last."""
+        known, state = self._latest
         with contextlib.suppress(OSError, ValueError, TypeError):
-            if raw := os.pread(self._fd, _FILE_BYTES, 0):
-                self._state = _State(**json.loads(raw))
-        return self._state
+            raw = os.pread(self._fd, _FILE_BYTES, 0)
+            if raw and raw != known:  # mostly nobody else has written in between
+                state = _State(**json.loads(raw))
+                self._latest = (raw, state)
+        return state
 
     def _save(self, state: _State) -> None:
         """Write `state`; a full disk costs the sharing, never a transfer."""
-        self._state = state
+        raw = json.dumps(vars(state)).encode().ljust(_FILE_BYTES)
+        self._latest = (raw, state)
         with contextlib.suppress(OSError):
-            os.pwrite(self._fd, json.dumps(vars(state)).encode().ljust(_FILE_BYTES), 0)
+            os.pwrite(self._fd, raw, 0)
 
 
 _valves: weakref.WeakValueDictionary[str, Valve] = weakref.WeakValueDictionary()

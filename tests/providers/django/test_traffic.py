@@ -1,4 +1,4 @@
-"""Promises of providers.services.traffic and pauses: what the rows say holds for transfers, also for those under way."""
+"""Promises of providers.services.traffic and pauses: what the rows say holds, also for transfers under way."""
 
 from __future__ import annotations
 
