@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
@@ -24,10 +24,10 @@ from wedbackup.core.clock import SYSTEM_CLOCK
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-SMALL_PARTS = {"single_put_bytes": 5 * MEBIBYTE, "part_bytes": 5 * MEBIBYTE}
+SMALL_PARTS: dict[str, Any] = {"single_put_bytes": 5 * MEBIBYTE, "part_bytes": 5 * MEBIBYTE}
 _PACK = bytes(2 * MEBIBYTE)
 _PACK_SHA256 = hashlib.sha256(_PACK).hexdigest()
-MOTO_REGION = "eu-central-1"
+MOTO_REGION: Final = "eu-central-1"
 MOTO_KEYS = {"access_key": "AKIATEST", "secret_key": "moto-asks-for-none"}
 
 

@@ -16,7 +16,7 @@ from tests.servers.s3 import MOTO_REGION, open_aws
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-BLOCKED = {
+BLOCKED: Any = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
     "BlockPublicPolicy": True,
@@ -70,8 +70,8 @@ def rule(name: str, prefix: str = "", **effects: Any) -> dict[str, Any]:
     return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, **effects}
 
 
-EXPIRES = {"Expiration": {"Days": 30}}
-ARCHIVES = {"Transitions": [{"Days": 60, "StorageClass": "DEEP_ARCHIVE"}]}
+EXPIRES: dict[str, Any] = {"Expiration": {"Days": 30}}
+ARCHIVES: dict[str, Any] = {"Transitions": [{"Days": 60, "StorageClass": "DEEP_ARCHIVE"}]}
 
 
 @pytest.mark.parametrize(
