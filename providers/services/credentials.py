@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -164,7 +165,7 @@ def due_at(credential: Credential) -> datetime:
 def age_words(credential: Credential, now: datetime) -> str:
     """Return how old a credential is and when it should be replaced, in words."""
     days = (now - credential.created_at).days
-    left = (due_at(credential) - now).days
+    left = math.ceil((due_at(credential) - now) / timedelta(days=1))
     old = "entered today" if days == 0 else f"{days} {'day' if days == 1 else 'days'} old"
     if left > 0:
         return f"{old}, to be replaced within {left} {'day' if left == 1 else 'days'}"

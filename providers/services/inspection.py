@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from django.db import connections
 
 from providers.models import Credential, Location
-from providers.services.credentials import CREDENTIAL_AGE_MAX, CREDENTIAL_AGE_NOTICE, age_words, credential_in_use
+from providers.services.credentials import (
+    CREDENTIAL_AGE_MAX,
+    CREDENTIAL_AGE_NOTICE,
+    age_words,
+    credential_in_use,
+    has_credential,
+)
 from providers.services.environment import environment_apply
 from providers.services.locations import error_text, store_of
 from providers.services.probes import location_probe
@@ -49,7 +55,8 @@ def location_inspect(location: Location, *, clock: Clock = SYSTEM_CLOCK) -> Insp
         found.problems.append(error_text(error))
         return found
     try:
-        found.good.append("Its settings make sense and its credential opens.")
+        opens = " and its credential opens" if has_credential(location.kind) else ""
+        found.good.append(f"Its settings make sense{opens}.")
         if _answers(location, found, clock):
             _judge(_facts(store), found)
     finally:
