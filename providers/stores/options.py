@@ -65,7 +65,7 @@ class LineOptions:
     12 s at the worst.
     """
 
-    ca_file: str = option("CA file", default="", text="PEM file to trust beside the public authorities' list.")
+    ca_file: str = option("CA file", default="", text="PEM file to trust instead of the public authorities' list.")
     proxy_url: str = option("Proxy", default="", text="http://host:port of the proxy to go through; empty for none.")
     connect_seconds: float = option("Connecting may take [s]", default=3.0)
     read_seconds: float = option("Silence may last [s]", default=8.0)
