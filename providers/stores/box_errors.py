@@ -9,7 +9,6 @@ from typing import Any
 
 import requests
 from box_sdk_gen import BoxAPIError, BoxSDKError
-from urllib3 import exceptions as line
 
 from providers.stores.answers import (
     chain,
@@ -17,7 +16,6 @@ from providers.stores.answers import (
     error_of_connection,
     reason,
     retry_after_seconds,
-    timed_out,
 )
 from providers.stores.base import (
     AccessDenied,
@@ -29,7 +27,7 @@ from providers.stores.base import (
     StoreUnavailable,
     Throttled,
 )
-from providers.stores.refusal import Refusal
+from providers.stores.refusal import Refusal, line_was_cut
 from wedbackup.core.clock import Clock
 
 
@@ -126,16 +124,12 @@ def conflict_of(exc: BaseException) -> dict[str, Any] | None:
 
 
 def answer_may_be_lost(exc: BaseException) -> bool:
-    """Say whether the request may have been carried out although it failed for us.
-
-    A silent server is not asked again, that would double the time until anybody notices.
-    """
+    """Say whether the request may have been carried out although it failed for us."""
     if isinstance(exc, BoxSDKError) and isinstance(exc.error, Exception):
         exc = exc.error
     if isinstance(exc, SessionGone) or status_of(exc) in (409, 412):
         return True
-    unreached = any(isinstance(link, line.ConnectTimeoutError | line.ProxyError) for link in chain(exc))
-    return isinstance(exc, requests.RequestException) and not unreached and not timed_out(exc)
+    return line_was_cut(exc)
 
 
 def _map_answer(exc: BoxAPIError, what: str, clock: Clock) -> StoreError:

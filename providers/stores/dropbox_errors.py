@@ -12,15 +12,12 @@ import requests
 from dropbox import exceptions as sdk
 from stone.backends.python_rsrc.stone_base import Union
 from stone.backends.python_rsrc.stone_validators import ValidationError
-from urllib3 import exceptions as line
 
 from providers.stores.answers import (
-    chain,
     error_of_answer,
     error_of_connection,
     reason,
     retry_after_seconds,
-    timed_out,
 )
 from providers.stores.base import (
     AccessDenied,
@@ -36,7 +33,7 @@ from providers.stores.base import (
     Throttled,
     Unsupported,
 )
-from providers.stores.refusal import Refusal
+from providers.stores.refusal import Refusal, line_was_cut
 from wedbackup.core.clock import Clock
 
 # What the SDK raises; the last four when an answer is not what it expects.
@@ -138,16 +135,12 @@ def session_is_gone(exc: BaseException) -> bool:
 
 
 def answer_may_be_lost(exc: BaseException) -> bool:
-    """Say whether the request may have been carried out although it failed for us.
-
-    A silent server is not asked again, that would double the time until anybody notices.
-    """
+    """Say whether the request may have been carried out although it failed for us."""
     if isinstance(exc, sdk.ApiError):
         return session_is_gone(exc) or "conflict" in tags_of(exc.error)
     if isinstance(exc, Refusal):
         return exc.status in (409, 412)
-    unreached = any(isinstance(link, line.ConnectTimeoutError | line.ProxyError) for link in chain(exc))
-    return isinstance(exc, requests.RequestException) and not unreached and not timed_out(exc)
+    return line_was_cut(exc)
 
 
 def _is_about_session(exc: BaseException) -> bool:

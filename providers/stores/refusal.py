@@ -1,8 +1,11 @@
-"""Answers that an SDK on `requests` would stumble over, or hand on without their Retry-After."""
+"""What happens below an SDK on `requests`: answers that it would stumble over, and lines that break."""
 
 from __future__ import annotations
 
 import requests
+from urllib3 import exceptions as line
+
+from providers.stores.answers import chain, timed_out
 
 
 class Refusal(Exception):
@@ -28,3 +31,13 @@ def json_object(answer: requests.Response) -> dict[str, object] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def line_was_cut(exc: BaseException) -> bool:
+    """Say whether the connection ended after the request may have arrived: it may have been carried out.
+
+    Not so when the server was never reached; and a silent server is not asked again, that would double the time until
+    anybody notices.
+    """
+    unreached = any(isinstance(link, line.ConnectTimeoutError | line.ProxyError) for link in chain(exc))
+    return isinstance(exc, requests.RequestException) and not unreached and not timed_out(exc)

@@ -57,8 +57,7 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
     """Serve on a free port of 127.0.0.1 and yield the address; `answer` is called from many threads."""
 
     handler = type("Handler", (_Handler,), {"answering": staticmethod(answer)})
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", free_port()), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -67,6 +66,11 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # so many may want to connect at once
 
 
 class _Handler(BaseHTTPRequestHandler):

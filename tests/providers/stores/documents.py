@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from providers.stores.base import (
     Holds,
     InvalidName,
+    LocationMissing,
     NoAnswer,
     ObjectNotFound,
     ObjectStore,
@@ -28,11 +30,12 @@ from providers.wrappers.retrying import RetryPolicy
 from providers.wrappers.stack import wrap_store
 from tests.providers.store_contract import StoreContract
 from tests.servers.tls import tls_front
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 MEBIBYTE = 1024 * 1024
 TIMELINE = b"13:00 ceremony, 15:00 dinner"
 LARGE = os.urandom(22 * MEBIBYTE)
-IN_A_WEEK = datetime(2026, 6, 19, 12, tzinfo=UTC)
+LAST_DAY = datetime(2036, 6, 19, 12, tzinfo=UTC)
 
 
 class DocumentStore(Shared, ObjectStore):
@@ -63,6 +66,11 @@ class DocumentContract(StoreContract):
     parts_of_large: int
     parts_after_lost_answer: int
     part: bytes
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """The service's clock, which is the true one here: a promise compares it with ours."""
+        return SYSTEM_CLOCK
 
     @pytest.fixture
     def proxied(self, open_store: Open, proxy: FaultProxy, store: Any) -> DocumentStore:
@@ -99,11 +107,12 @@ class DocumentContract(StoreContract):
         attempts: int,
     ) -> None:
         tried: list[object] = []
-        hasty = open_store(endpoint_url=proxy.url, read_seconds=0.5, connect_seconds=0.5)
+        hasty = open_store(endpoint_url=proxy.url, read_seconds=1)
         wrapped = wrap_store(hasty, retry=RetryPolicy(base_seconds=0.01), on_call=tried.append)
         if fault is None:
             proxy.down()
-        proxy.fault = fault
+        else:
+            fault = proxy.fault = dataclasses.replace(fault)  # the table's own is shared by all stores
         with pytest.raises(expected) as caught:
             wrapped.put("a.txt", TIMELINE)
         assert type(caught.value) is expected
@@ -168,16 +177,16 @@ class DocumentContract(StoreContract):
 
     def test_a_link_has_the_password_and_the_end_that_were_asked_for(self, store: DocumentStore) -> None:
         store.put("Timeline.txt", TIMELINE)
-        link = store.share("Timeline.txt", expires=IN_A_WEEK, password="a long password 1")
+        link = store.share("Timeline.txt", expires=LAST_DAY, password="a long password 1")
         assert link.url.startswith("https://")
-        assert (link.expires, link.password_protected) == (IN_A_WEEK, True)
+        assert (link.expires, link.password_protected) == (LAST_DAY, True)
         assert link.url not in repr(link)
 
     def test_sharing_again_keeps_the_address_and_takes_the_new_settings(self, store: DocumentStore) -> None:
         store.put("Timeline.txt", TIMELINE)
-        first = store.share("Timeline.txt", expires=IN_A_WEEK, password="a long password 1")
-        second = store.share("Timeline.txt", expires=IN_A_WEEK + timedelta(days=1))
-        assert (second.url, second.expires) == (first.url, IN_A_WEEK + timedelta(days=1))
+        first = store.share("Timeline.txt", expires=LAST_DAY, password="a long password 1")
+        second = store.share("Timeline.txt", expires=LAST_DAY + timedelta(days=1))
+        assert (second.url, second.expires) == (first.url, LAST_DAY + timedelta(days=1))
         assert not second.password_protected
         assert store.share("Timeline.txt").expires is None
 
@@ -198,6 +207,35 @@ class DocumentContract(StoreContract):
             store.share("never/was.txt")
         with pytest.raises(ObjectNotFound):
             store.invite("never", "ana@example.org")
+
+
+def require_error_for(
+    store: ObjectStore, proxy: FaultProxy, answer: Reply, expected: type[StoreError], retryable: bool
+) -> StoreError:
+    """Answer an upload so; it must end with this very error, after one request, with advice. Return the error."""
+    assert store.wire
+    proxy.fault = Fault(match=store.wire.put, reply=answer)
+    with pytest.raises(StoreError) as caught:
+        store.put("a.pdf", TIMELINE)
+    assert type(caught.value) is expected
+    assert caught.value.retryable is retryable
+    assert caught.value.advice
+    assert proxy.fault.hits == 1  # the SDK does not try again by itself
+    return caught.value
+
+
+def require_missing_location(store: ObjectStore, named: str) -> None:
+    """Whatever is asked, it must be said that the location's folder is missing."""
+    calls: list[Callable[[], object]] = [
+        lambda: store.put("a.pdf", TIMELINE),
+        lambda: store.get("a.pdf"),
+        lambda: store.delete("a.pdf"),
+        lambda: [*store.list()],
+        lambda: [*store.list("Ana/")],
+    ]
+    for call in calls:
+        with pytest.raises(LocationMissing, match=named):
+            call()
 
 
 def sha256(content: bytes) -> str:

@@ -17,7 +17,6 @@ from providers.stores.base import (
     ChecksumMismatch,
     InvalidName,
     LocationFull,
-    LocationMissing,
     ObjectCorrupt,
     Proof,
     Rejected,
@@ -29,7 +28,15 @@ from providers.stores.box import KEY, PARTS_FROM_BYTES, BoxOptions, BoxStore
 from providers.stores.options import InvalidOptions
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
-from tests.providers.stores.documents import LARGE, TIMELINE, DocumentContract, port_of, sha256
+from tests.providers.stores.documents import (
+    LARGE,
+    TIMELINE,
+    DocumentContract,
+    port_of,
+    require_error_for,
+    require_missing_location,
+    sha256,
+)
 from tests.servers.box import BoxCloud, Entry
 from wedbackup.core.clock import ManualClock
 
@@ -286,14 +293,8 @@ def test_an_answer_becomes_the_error_that_says_whether_to_try_again(
     expected: type[StoreError],
     retryable: bool,
 ) -> None:
-    proxy.fault = Fault(match=proxied.wire.put, reply=Reply(status, headers, body))
-    with pytest.raises(StoreError) as caught:
-        proxied.put("a.pdf", TIMELINE)
-    assert type(caught.value) is expected
-    assert caught.value.retryable is retryable
-    assert caught.value.retry_after == (7.0 if "Retry-After" in headers else None)
-    assert caught.value.advice
-    assert proxy.fault.hits == 1  # the SDK does not try again by itself
+    error = require_error_for(proxied, proxy, Reply(status, headers, body), expected, retryable)
+    assert error.retry_after == (7.0 if "Retry-After" in headers else None)
 
 
 def test_a_pause_may_be_asked_for_by_a_date(open_store: Open, proxy: FaultProxy, clock: ManualClock) -> None:
@@ -359,16 +360,7 @@ def test_an_account_that_may_only_look_cannot_write(open_store: Open, cloud: Box
 
 def test_a_folder_that_is_not_there_is_a_missing_location(open_store: Open) -> None:
     store = open_store(folder_id="424242")
-    calls: list[Callable[[], object]] = [
-        lambda: store.put("a.pdf", TIMELINE),
-        lambda: store.get("a.pdf"),
-        lambda: store.delete("a.pdf"),
-        lambda: [*store.list()],
-        lambda: [*store.list("Ana/")],
-    ]
-    for call in calls:
-        with pytest.raises(LocationMissing, match="424242"):
-            call()
+    require_missing_location(store, "424242")
 
 
 def test_a_folder_that_was_deleted_and_made_again_is_found_again(

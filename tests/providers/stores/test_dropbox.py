@@ -17,7 +17,6 @@ from providers.stores.base import (
     CredentialExpired,
     InvalidName,
     LocationFull,
-    LocationMissing,
     NoAnswer,
     ObjectCorrupt,
     Proof,
@@ -31,7 +30,16 @@ from providers.stores.dropbox import SCOPES, DropboxOptions, DropboxStore
 from providers.stores.options import InvalidOptions
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
-from tests.providers.stores.documents import LARGE, MEBIBYTE, TIMELINE, DocumentContract, port_of, sha256
+from tests.providers.stores.documents import (
+    LARGE,
+    MEBIBYTE,
+    TIMELINE,
+    DocumentContract,
+    port_of,
+    require_error_for,
+    require_missing_location,
+    sha256,
+)
 from tests.servers.dropbox import HOME, TEAM_FOLDER, TEAM_SPACE, DropboxCloud, hash_of
 from wedbackup.core.clock import ManualClock
 
@@ -225,13 +233,7 @@ def test_an_answer_becomes_the_error_that_says_whether_to_try_again(
     expected: type[StoreError],
     retryable: bool,
 ) -> None:
-    proxy.fault = Fault(match=proxied.wire.put, reply=Reply(status, headers, body))
-    with pytest.raises(StoreError) as caught:
-        proxied.put("a.pdf", TIMELINE)
-    assert type(caught.value) is expected
-    assert caught.value.retryable is retryable
-    assert caught.value.advice
-    assert proxy.fault.hits == 1  # the SDK does not try again by itself
+    require_error_for(proxied, proxy, Reply(status, headers, body), expected, retryable)
 
 
 @pytest.mark.parametrize(
@@ -319,16 +321,7 @@ def test_a_namespace_that_we_may_not_see_is_refused(open_store: Open) -> None:
 
 def test_a_missing_folder_is_not_made_silently(open_store: Open, cloud: DropboxCloud) -> None:
     store = open_store(folder="Weddings/Renamed")
-    calls: list[Callable[[], object]] = [
-        lambda: store.put("a.pdf", TIMELINE),
-        lambda: store.get("a.pdf"),
-        lambda: store.delete("a.pdf"),
-        lambda: [*store.list()],
-        lambda: [*store.list("Ana/")],
-    ]
-    for call in calls:
-        with pytest.raises(LocationMissing, match="Weddings/Renamed"):
-            call()
+    require_missing_location(store, "Weddings/Renamed")
     assert "/weddings/renamed" not in cloud.spaces[TEAM_SPACE]
 
 
