@@ -209,9 +209,11 @@ def location_report(
         return
     breaker_of(location, clock, error=outcome).report(outcome)
     if ok:
-        Location.objects.filter(pk=location.pk).update(last_answer_at=clock.utcnow(), last_error="")
+        Location.objects.filter(pk=location.pk).update(last_answer_at=clock.utcnow(), last_error="", last_error_kind="")
     elif isinstance(outcome, StoreError):
-        Location.objects.filter(pk=location.pk).update(last_error=error_text(outcome))
+        Location.objects.filter(pk=location.pk).update(
+            last_error=error_text(outcome), last_error_kind=type(outcome).__name__
+        )
 
 
 def error_text(error: StoreError) -> str:

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.logs import integration_event
 from wedbackup.core.models import Event
 
 
@@ -51,6 +52,9 @@ class Tag(StrEnum):
     ALERT_RESOLVED = "alert.resolved"
 
 
+_INTEGRATION = {"location", "credential", "traffic", "webhook"}
+
+
 def emit(
     tag: Tag,
     *,
@@ -65,7 +69,12 @@ def emit(
     subject_type, subject_id: what it is about, e.g. "job" and the job's id.
     organisation_id:          the tenant it concerns, None for the platform itself.
     payload:                  plain JSON values for rules and templates; never a secret.
+
+    What concerns a provider is a line in the log as well, once it is committed.
     """
+    if tag.partition(".")[0] in _INTEGRATION:
+        fields = {"subject": str(subject_id), **(payload or {})}
+        transaction.on_commit(lambda: integration_event(tag.value, detail=fields))
     return Event.objects.create(
         tag=tag.value,
         at=clock.utcnow(),

@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.db import connection, connections, transaction
 
+from wedbackup.core import events
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.events import Tag, emit, events_after
 
@@ -62,3 +63,14 @@ def _assert_writers_are_alone(clock: ManualClock) -> None:
         _emit(1, clock)
         cursor.execute("SELECT 1")
     assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_what_concerns_a_provider_is_logged_once_it_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[tuple[str, object]] = []
+    monkeypatch.setattr(events, "integration_event", lambda name, detail: logged.append((name, detail)))
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        emit(Tag.LOCATION_DOWN, subject_type="location", subject_id="1")
+        raise ZeroDivisionError
+    emit(Tag.CREDENTIAL_CHANGED, subject_type="location", subject_id="2", payload={"version": 3})
+    emit(Tag.JOB_MOVED, subject_type="job", subject_id="3")
+    assert logged == [("credential.changed", {"subject": "2", "version": 3})]
