@@ -102,8 +102,8 @@ class TestPromises(DocumentContract):
     parts_after_lost_answer = 2  # the server tells that it has the first
 
     @pytest.fixture
-    def store(self, open_store: Open, conformance_run: bool) -> BoxStore:
-        return open_store(list_page=500 if conformance_run else 3)
+    def store(self, open_store: Open, long_run: bool) -> BoxStore:
+        return open_store(list_page=500 if long_run else 3)
 
 
 def asked(proxy: FaultProxy, words: str) -> int:

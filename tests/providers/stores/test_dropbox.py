@@ -97,8 +97,8 @@ class TestPromises(DocumentContract):
     parts_after_lost_answer = 2  # the first again, which tells where the server is
 
     @pytest.fixture
-    def store(self, open_store: Open, conformance_run: bool) -> DropboxStore:
-        return open_store(single_put_bytes=8 * MEBIBYTE, list_page=500 if conformance_run else 3)
+    def store(self, open_store: Open, long_run: bool) -> DropboxStore:
+        return open_store(single_put_bytes=8 * MEBIBYTE, list_page=500 if long_run else 3)
 
 
 # --- what is proved
