@@ -36,7 +36,7 @@ def _rendered(kind: str) -> SafeString:
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse((FOLDER / f"{kind}.md").read_text(encoding="utf-8"))
     for opening, content in itertools.pairwise(tokens):
-        if opening.type == "heading_open":
+        if opening.type == "heading_open" and opening.tag != "h1":
             opening.attrSet("id", _anchor(content))
     return mark_safe(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S308 - our own text, HTML is off
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from backups.models import Copy, Job, Snapshot, SnapshotCopy, Vault
+from backups.models import Copy, DocumentFolder, Job, Snapshot, SnapshotCopy, Vault
 from backups.services.jobs import job_enqueue
 from backups.services.moves import job_move
 from backups.states import CopyState, JobState
-from monitoring.models import Alert
+from monitoring.models import Alert, Delivery, Webhook
 from monitoring.services.alerts import alert_raise
+from monitoring.services.webhooks import webhook_create
 from providers.models import Location
 from tests.cast import Cast
 from wedbackup.core import clock as clock_module
@@ -70,6 +71,9 @@ class House:
     recovery: Job
     alert: Alert
     location: Location
+    webhook: Webhook
+    delivery: Delivery
+    folder: DocumentFolder
 
     def ids(self) -> dict[str, str]:
         """The ids by the names that addresses use."""
@@ -80,6 +84,10 @@ class House:
             "job_id": str(self.recovery.pk),
             "alert_id": str(self.alert.pk),
             "location_id": str(self.location.pk),
+            "webhook_id": str(self.webhook.pk),
+            "delivery_id": str(self.delivery.pk),
+            "folder_id": str(self.folder.pk),
+            "kind": self.location.kind,
         }
 
 
@@ -128,4 +136,21 @@ def house(cast: Cast, vault: Vault, locations: list[Location], clock: ManualCloc
         key="backup.failed:1", severity="critical", title="A backup failed", text="Disk full.", clock=clock,
         what_to_do="Free space.", organisation_id=cast.lumen.pk,
     )  # fmt: skip
-    return House(cast, vault, acknowledged_snapshot(vault, clock), running, recovery, alert, locations[0])
+    webhook, _ = webhook_create(
+        name="Studio chat", url="https://192.0.2.7/hook", private_address_allowed=True, actor="alice", clock=clock
+    )
+    delivery = Delivery.objects.create(
+        webhook=webhook, tag="job.moved", body="{}", next_at=clock.utcnow(), created_at=clock.utcnow()
+    )
+    snapshot = acknowledged_snapshot(vault, clock)
+    folder = DocumentFolder.unscoped.create(
+        vault=vault,
+        location=locations[1],
+        name="Lumen/Okafor",
+        manifest={"Contract.pdf": "ab"},
+        left_out=[["film.mov", "larger than 256 MiB"]],
+        snapshot=snapshot,
+        filled_at=clock.utcnow(),
+        created_at=clock.utcnow(),
+    )
+    return House(cast, vault, snapshot, running, recovery, alert, locations[0], webhook, delivery, folder)
