@@ -8,12 +8,7 @@ from providers.stores.base import Capabilities, Holds, PlaceFacts
 from providers.validation.promise import Exempt, Promise, Warned, require
 from providers.validation.room import Room
 
-# A rule about what we do not need any more is welcome; a rule about objects deletes copies.
-_DELETES = re.compile(r"\b(delet|expir|remov)", re.IGNORECASE)
-_LEFT_OVERS = re.compile(
-    r"\b(old version|noncurrent|previous version|unfinished|incomplete|multipart|part)", re.IGNORECASE
-)
-_MOVES = re.compile(r"\b(mov|transition|archiv|class|tier)", re.IGNORECASE)
+_MOVES = re.compile(r"\b(mov|transition|archiv)", re.IGNORECASE)
 
 
 def _documents(capabilities: Capabilities) -> str:
@@ -41,10 +36,10 @@ def _check_second_chance(room: Room) -> None:
 
 
 def _check_no_rule_deletes(room: Room) -> None:
-    rules = _facts(room).lifecycle
-    deleting = [rule for rule in rules if _DELETES.search(rule) and not _LEFT_OVERS.search(rule)]
-    require(not deleting, f"a rule of the place would delete copies; remove it at the provider: {'; '.join(deleting)}")
-    moving = [rule for rule in rules if _MOVES.search(rule) and not _DELETES.search(rule)]
+    facts = _facts(room)
+    told = "; ".join(facts.dangers)
+    require(not facts.dangers, f"a rule of the place would delete copies; remove it at the provider: {told}")
+    moving = [rule for rule in facts.lifecycle if _MOVES.search(rule)]
     if moving:
         raise Warned(f"a rule moves objects by itself, and archive classes answer late: {'; '.join(moving)}")
 

@@ -46,7 +46,7 @@ def with_facts(facts: PlaceFacts) -> MemoryStore:
         (PlaceFacts(versioned=False), SECOND_CHANCE, State.WARNED, "switch on versioning"),
         (PlaceFacts(versioned=False, locked=True), SECOND_CHANCE, State.KEPT, ""),
         (PlaceFacts(versioned=True), SECOND_CHANCE, State.KEPT, ""),
-        (PlaceFacts(lifecycle=("deletes objects after 30 days",)), NO_RULE, State.BROKEN, "after 30 days"),
+        (PlaceFacts(dangers=("deletes objects after 30 days",)), NO_RULE, State.BROKEN, "after 30 days"),
         (PlaceFacts(lifecycle=("removes unfinished uploads after 7 days",)), NO_RULE, State.KEPT, ""),
         (PlaceFacts(lifecycle=("deletes old versions after 30 days",)), NO_RULE, State.KEPT, ""),
         (PlaceFacts(lifecycle=("moves objects to GLACIER after 90 days",)), NO_RULE, State.WARNED, "GLACIER"),
