@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from backups.engine.errors import RepositoryMissing
 from backups.engine.format import FileKind
@@ -17,11 +18,14 @@ from backups.services.vaults import vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
+from providers.models import Location, Traffic
 from providers.services.locations import location_report
 from providers.stores.base import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import size
 
+CATCH_UP_EVERY = timedelta(minutes=10)
+CATCH_UPS_PER_TICK = 50
 CATCH_UP_RANK = 5  # behind the backups of the same wedding, before those of less urgent ones
 
 
@@ -46,6 +50,30 @@ def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SY
         for copy in copies_of(vault)
         if copy.location.name in behind and copy.location.paused_at is None and copy.pk not in asked
     ]
+
+
+def catch_ups_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
+    """Queue a catch-up of each copy that lags although its location answers again; return the jobs.
+
+    A backup queues catch-ups as well, but the next one may be a day away, and their attempts end before a long outage.
+    """
+    if Traffic.objects.filter(paused_at__isnull=False).exists():
+        return []
+    recent = Job.unscoped.filter(kind=Job.Kind.CATCH_UP, created_at__gt=clock.utcnow() - CATCH_UP_EVERY)
+    asked = {job.parameters.get("copy") for job in recent}
+    lagging = Copy.unscoped.filter(
+        state__in=[CopyState.BEHIND, CopyState.UNREACHABLE],
+        location__enabled=True,
+        location__paused_at=None,
+        location__breaker=Location.Breaker.CLOSED,
+        location__last_error="",
+    )
+    due = lagging.select_related("location", "vault__organisation", "vault__wedding")[:CATCH_UPS_PER_TICK]
+    jobs: list[Job] = []
+    for copy in due:
+        if copy.pk not in asked:
+            jobs += catch_up_request(copy.vault, behind=[copy.location.name], clock=clock)
+    return jobs
 
 
 def run_catch_up(context: JobContext) -> Outcome:

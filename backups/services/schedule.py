@@ -10,6 +10,7 @@ from backups.models import Job, Vault
 from backups.policy.priority import pause_seconds
 from backups.services.backups import backup_request
 from backups.services.checks import checks_enqueue_due, samples_enqueue_due
+from backups.services.copies import catch_ups_enqueue_due
 from backups.services.documents import documents_enqueue_due
 from backups.services.weddings import wedding_promise
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -18,7 +19,7 @@ BATCH = 200  # vaults per tick
 
 
 def enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
-    """Queue backups of vaults whose time has come, checks of copies, and fillings of folders; return the jobs.
+    """Queue backups of vaults whose time has come, and what their copies and folders need; return the jobs.
 
     A vault's next time is set by compare-and-set, in the transaction that queues the job: of two schedulers one wins,
     and a vault whose backups fail is tried again in its own rhythm, not at every tick.
@@ -32,4 +33,5 @@ def enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
             waiting = Vault.unscoped.filter(pk=vault.pk, next_due_at=vault.next_due_at)
             if waiting.update(next_due_at=now + timedelta(seconds=pause)) == 1:
                 jobs += backup_request(vault=vault, reason="scheduled", clock=clock)
-    return jobs + checks_enqueue_due(clock=clock) + samples_enqueue_due(clock=clock) + documents_enqueue_due(clock=clock)
+    others = (catch_ups_enqueue_due, checks_enqueue_due, samples_enqueue_due, documents_enqueue_due)
+    return jobs + [job for enqueue in others for job in enqueue(clock=clock)]

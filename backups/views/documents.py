@@ -77,9 +77,7 @@ def folder_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
         else:
             messages.success(request, f"{folder.name} is being filled. Changed documents follow by themselves.")
             return redirect("document-folder", folder.pk)
-    lead = (
-        "Plain files that clients can open and share. Dropbox, Box or a folder of Carbonite takes them."
-    )
+    lead = "Plain files that clients can open and share. Dropbox, Box or a folder of Carbonite takes them."
     context = {"form": form, "title": "Documents for clients", "button": "Put them there", "lead": lead}
     return render(request, "backups/form.html", context | {"back_url": vault.wedding_id})
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from backups.models import Job, Vault
+from backups.services.copies import catch_ups_enqueue_due
 from backups.services.schedule import enqueue_due
-from backups.states import JobState
+from backups.states import CopyState, JobState
+from providers.models import Location
+from providers.services.pauses import traffic_pause, traffic_resume
 from tests.backups.ground import Ground
 from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
@@ -32,6 +35,35 @@ def test_work_missed_for_days_runs_once(ground: Ground) -> None:
     Vault.unscoped.update(next_due_at=SYSTEM_CLOCK.utcnow() - timedelta(days=3))
     assert len(enqueue_due()) == 1
     assert Job.unscoped.filter(vault=vault).count() == 1
+
+
+def test_a_copy_that_lags_is_caught_up_when_its_location_answers_again(ground: Ground) -> None:
+    vault = ground.vault()
+    ground.back_up(vault)
+    clock = ManualClock(SYSTEM_CLOCK.utcnow())
+    copy = vault.copies.get(location=ground.locations[2])
+    vault.copies.filter(pk=copy.pk).update(state=CopyState.UNREACHABLE)
+    place = Location.objects.filter(pk=copy.location_id)
+    for away in ({"breaker": "open"}, {"paused_at": clock.utcnow()}, {"enabled": False}, {"last_error": "refused"}):
+        place.update(**away)
+        assert catch_ups_enqueue_due(clock=clock) == []
+        place.update(breaker="closed", paused_at=None, enabled=True, last_error="")
+    (job,) = catch_ups_enqueue_due(clock=clock)
+    assert (job.kind, job.parameters["copy"]) == ("catch_up", copy.pk)
+    assert catch_ups_enqueue_due(clock=clock) == []
+    assert ground.run(job).state == JobState.COMPLETED
+    copy.refresh_from_db()
+    assert copy.state == CopyState.CURRENT
+
+
+def test_while_all_traffic_is_paused_nothing_is_caught_up(ground: Ground) -> None:
+    vault = ground.vault()
+    ground.back_up(vault)
+    vault.copies.filter(location=ground.locations[2]).update(state=CopyState.BEHIND)
+    traffic_pause(actor="alice")
+    assert catch_ups_enqueue_due() == []
+    traffic_resume(actor="alice")
+    assert len(catch_ups_enqueue_due()) == 1
 
 
 def test_a_failing_vault_is_tried_in_its_rhythm_not_at_every_tick(ground: Ground) -> None:
