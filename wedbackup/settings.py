@@ -179,8 +179,13 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
-# One line per record without secrets; "json" for machines that read them. Integration events are always written.
-LOGGING = logs.config(env("LOG_FORMAT", "line"), env("LOG_LEVEL", "WARNING"))
+# One line per record without secrets; "json" for machines that read them. Integration events are always written: to
+# stderr in production, to a file of their own elsewhere, so that a terminal shows what a person needs.
+LOGGING = logs.config(
+    env("LOG_FORMAT", "line"),
+    env("LOG_LEVEL", "WARNING"),
+    events_file="" if PRODUCTION else str(HOME / "integration-events.jsonl"),
+)
 
 # Jobs
 WORKER_CONCURRENCY = int(env("WORKER_CONCURRENCY", "64"))  # jobs under way at once per worker process

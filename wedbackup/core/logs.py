@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 EVENTS = logging.getLogger("wedbackup.integration")
+EVENTS_FILE_BYTES = 10 * 1024 * 1024
 REMOVED = "[removed]"
 SECRET_CHARACTERS_MIN = 6  # shorter ones would blacken half of the log and protect nothing
 SECRETS_MAX = 500
@@ -180,10 +181,32 @@ class LineFormatter(logging.Formatter):
         return text if fields is None else f"{text} {json.dumps(fields, default=str)}"
 
 
-def config(form: str, level: str) -> dict[str, Any]:
-    """Return the settings for `logging`. form: "line" or "json"; level: of everything but events and SDKs."""
+def config(form: str, level: str, *, events_file: str = "") -> dict[str, Any]:
+    """Return the settings for `logging`.
+
+    form:        "line" or "json".
+    level:       of everything but events and SDKs.
+    events_file: where integration events go, as JSON; a terminal then shows only those that tell of trouble.
+    """
     if form not in {"line", "json"}:
         raise ValueError(f"WEDBACKUP_LOG_FORMAT is line or json, not {form!r}")
+    stderr = {"class": "logging.StreamHandler", "formatter": form, "filters": ["secrets"]}
+    events: dict[str, Any] = {"level": "INFO", "handlers": [], "propagate": True}
+    handlers: dict[str, dict[str, Any]] = {"stderr": stderr}
+    if events_file:
+        handlers |= {
+            "trouble": {**stderr, "level": "WARNING"},
+            "events": {
+                "class": "logging.handlers.RotatingFileHandler",
+                "filename": events_file,
+                "maxBytes": EVENTS_FILE_BYTES,
+                "backupCount": 4,
+                "delay": True,
+                "formatter": "json",
+                "filters": ["secrets"],
+            },
+        }
+        events |= {"handlers": ["trouble", "events"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -195,9 +218,9 @@ def config(form: str, level: str) -> dict[str, Any]:
             },
             "json": {"()": "wedbackup.core.logs.JsonFormatter"},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["secrets"]}},
+        "handlers": handlers,
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {EVENTS.name: {"level": "INFO"}, **{name: {"level": "WARNING"} for name in _SDK_LOGGERS}},
+        "loggers": {EVENTS.name: events, **{name: {"level": "WARNING"} for name in _SDK_LOGGERS}},
     }
 
 
