@@ -7,11 +7,11 @@ import select
 import socket
 import ssl
 import struct
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from providers.validation.faults import Fault, Reply, content_length
+from wedbackup.core.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
     from providers.validation.faultproxy import FaultProxy
@@ -193,7 +193,7 @@ class Connection:
             if fault.lose_answer and self.received.head is None:
                 raise Reset
             if body and position == 0 and fault.stall_received_seconds:
-                time.sleep(fault.stall_received_seconds)
+                SYSTEM_CLOCK.sleep(fault.stall_received_seconds)
             body = _flipped(body, position, fault.flip_received)
             for limit, end in ((fault.reset_after_received, Reset), (fault.end_after_received, End)):
                 if limit is not None and self.received.position >= limit:

@@ -71,7 +71,7 @@ def test_the_worst_of_its_variants_speaks_for_a_provider(variants: list[list[str
 
 def test_a_reason_that_several_share_is_one_note() -> None:
     page = table.page([line("s3", State.EXEMPT, "the same"), line("r2", State.EXEMPT, "the same")])
-    assert page.count("the same") == 1
+    assert page.count(". the same\n") == 1
 
 
 def test_a_figure_that_is_missed_says_so() -> None:
