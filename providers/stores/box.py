@@ -17,6 +17,7 @@ Limits: https://developer.box.com/guides/uploads/chunked/, https://developer.box
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -114,6 +115,17 @@ class BoxStore(Shared, ObjectStore):
     """One folder of an enterprise, reached as the service account of an app."""
 
     Options = BoxOptions
+    capabilities = Capabilities(
+        connections=CONNECTIONS,
+        max_object_bytes=OBJECT_BYTES_MAX,
+        checksum=Checksum.SHA1,
+        stored_hash=StoredHash.SHA1,
+        proves_at_rest=True,
+        resumable=True,
+        case_sensitive=False,
+        countable=False,
+        holds=Holds.DOCUMENTS,
+    )
     wire = Wire(
         put=b"content-md5: ",
         get=b"Range: bytes=",
@@ -125,18 +137,7 @@ class BoxStore(Shared, ObjectStore):
 
     def __init__(self, options: BoxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
-        self.capabilities = Capabilities(
-            connections=CONNECTIONS,
-            max_object_bytes=OBJECT_BYTES_MAX,
-            single_put_bytes=options.single_put_bytes,
-            checksum=Checksum.SHA1,
-            stored_hash=StoredHash.SHA1,
-            proves_at_rest=True,
-            resumable=True,
-            case_sensitive=False,
-            countable=False,
-            holds=Holds.DOCUMENTS,
-        )
+        self.capabilities = dataclasses.replace(self.capabilities, single_put_bytes=options.single_put_bytes)
         self._clock = clock
         self._way = PerProcess(self._make_way, lambda way: way.line.close())
         self._uploads = PartUploads(clock)

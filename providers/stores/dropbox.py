@@ -18,6 +18,7 @@ https://help.dropbox.com/organize/file-names, https://www.dropbox.com/developers
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,6 +123,17 @@ class DropboxStore(Shared, ObjectStore):
     """One folder of a team space, or of one person's Dropbox."""
 
     Options = DropboxOptions
+    capabilities = Capabilities(
+        connections=CONNECTIONS,
+        max_object_bytes=OBJECT_BYTES_MAX,
+        checksum=Checksum.CONTENT_HASH,
+        stored_hash=StoredHash.CONTENT_HASH,
+        resumable=True,
+        case_sensitive=False,
+        countable=False,
+        holds=Holds.DOCUMENTS,
+        exceptions={FLIPS_DOWN: "up to 4 MiB nothing comes down: Dropbox's own hash is compared"},
+    )
     wire = Wire(
         put=b"/2/files/upload HTTP",
         get=b"/2/files/download HTTP",
@@ -133,18 +145,7 @@ class DropboxStore(Shared, ObjectStore):
 
     def __init__(self, options: DropboxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.options = options
-        self.capabilities = Capabilities(
-            connections=CONNECTIONS,
-            max_object_bytes=OBJECT_BYTES_MAX,
-            single_put_bytes=options.single_put_bytes,
-            checksum=Checksum.CONTENT_HASH,
-            stored_hash=StoredHash.CONTENT_HASH,
-            resumable=True,
-            case_sensitive=False,
-            countable=False,
-            holds=Holds.DOCUMENTS,
-            exceptions={FLIPS_DOWN: "up to 4 MiB nothing comes down: Dropbox's own hash is compared"},
-        )
+        self.capabilities = dataclasses.replace(self.capabilities, single_put_bytes=options.single_put_bytes)
         self._clock = clock
         self._folder = f"/{check_name(options.folder.strip('/'))}"
         self._line = PerProcess(lambda: DropboxLine(options, clock), DropboxLine.close)

@@ -48,7 +48,7 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         "card": card,
         "options": [(name, value) for name, value in location.options.items() if name != "location_id"],
         "facts": traffic_facts(location),
-        "samples": list(location.samples.all()[:12]),
+        "samples": list(location.samples.all()[:6]),
         "takes_notifications": location.kind in NOTIFYING_KINDS,
         "freshness": folder_freshness(location),
         "kind": registry.KINDS.get(location.kind),

@@ -84,6 +84,11 @@ class StoreContract:
         assert findings[-1].promise == CLEAN_UP
         assert [*store.list()] == []
 
+    def test_its_class_says_already_what_it_is_for(self, store: ObjectStore) -> None:
+        """Whether it counts, and what it holds, is asked of the kind: no account can change it."""
+        assert type(store).capabilities.holds is store.capabilities.holds
+        assert type(store).capabilities.countable == store.capabilities.countable
+
     def test_secrets_stay_out_of_its_repr(self, store: ObjectStore) -> None:
         options = getattr(store, "options", None)
         secret = getattr(options, "secret_key", None)
