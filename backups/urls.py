@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups.views import documents, jobs, kits, recovery, snapshots, uploads, validations, vaults, weddings
+from backups.views import copies, documents, jobs, kits, recovery, snapshots, uploads, validations, vaults, weddings
 
 urlpatterns = [
     path("weddings/", weddings.wedding_list, name="weddings"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("weddings/<uuid:wedding_id>/recovery-kit/", kits.recovery_kit, name="recovery-kit"),
     path("weddings/<uuid:wedding_id>/vaults/new/", vaults.vault_new, name="vault-new"),
     path("vaults/<uuid:vault_id>/sources/new/", vaults.source_new, name="source-new"),
+    path("vaults/<uuid:vault_id>/copies/new/", copies.copy_new, name="copy-new"),
+    path("locations/<uuid:location_id>/copies/", copies.copies_at, name="location-copies"),
     path("vaults/<uuid:vault_id>/trust/", vaults.vault_trust_now, name="vault-trust"),
     path("vaults/<uuid:vault_id>/upload/", uploads.upload_page, name="upload"),
     path("vaults/<uuid:vault_id>/upload/pieces/", uploads.upload_piece_taken, name="upload-pieces"),

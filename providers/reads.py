@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from providers import registry
 from providers.health import Health, health_of
 from providers.models import HealthSample, Location, Traffic, Validation
 from providers.services.traffic import is_paused, traffic_row
+from providers.stores.base import Holds
 from providers.validation import State
 
 SHOWN = timedelta(minutes=30)
@@ -92,6 +94,14 @@ class ValidationView:
     def kept(self) -> list[dict[str, Any]]:
         """What was kept, warnings not counted, the newest first."""
         return self._in_state(State.KEPT)[::-1]
+
+    @property
+    def may_hold_vaults(self) -> bool:
+        """Whether copies of vaults may go there now."""
+        if not self.validation or not self.validation.passed:
+            return False
+        store_class = registry.kind_named(self.validation.location.kind).store_class()
+        return bool(store_class.capabilities.holds is Holds.VAULTS)
 
     @property
     def tone(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from django.db import transaction
+
 from backups.engine.errors import RepositoryMissing
 from backups.engine.format import FileKind
 from backups.engine.upkeep.copies import Place, list_kind
@@ -14,19 +16,47 @@ from backups.services.acknowledgement import snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
-from backups.services.vaults import vault_of
+from backups.services.vaults import location_check_fit, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
 from providers.models import Location, Traffic
 from providers.services.locations import location_report
 from providers.stores.base import StoreError
+from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import User
 from wedbackup.core.templatetags.words import size
 
 CATCH_UP_EVERY = timedelta(minutes=10)
 CATCH_UPS_PER_TICK = 50
 CATCH_UP_RANK = 5  # behind the backups of the same wedding, before those of less urgent ones
+
+
+def copy_add(vault: Vault, location: Location, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> Copy:
+    """Give `vault` one more copy, at `location`, and queue its filling from the others.
+
+    A backup waits for it only while the vault has fewer copies to wait for than its policy asks for. Raises
+    ValidationError when the location must not hold it, or has a copy of it already.
+    """
+    location_check_fit(location)
+    waited_for = Copy.unscoped.filter(vault=vault, required=True).count()
+    copy = Copy(vault=vault, location=location, required=waited_for < vault.policy.copies_needed)
+    with transaction.atomic():
+        copy.full_clean()
+        copy.save(force_insert=True)
+        record(
+            AuditTag.COPY_ADDED,
+            actor=actor,
+            subject_type="vault",
+            subject_id=vault.pk,
+            organisation_id=vault.organisation_id,
+            detail={"vault": str(vault), "location": location.name},
+            clock=clock,
+        )
+        if Snapshot.unscoped.filter(vault=vault).exists():
+            catch_up_request(vault, behind=[location.name], clock=clock)
+    return copy
 
 
 def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SYSTEM_CLOCK) -> list[Job]:

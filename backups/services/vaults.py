@@ -47,7 +47,7 @@ def vault_create(
     if not locations:
         raise ValidationError("A vault needs at least one location; add one first, and validate it.")
     for location in locations:
-        _check_fit(location)
+        location_check_fit(location)
     vault_id = uuid.uuid4()
     secret = secrets.token_hex(SECRET_BYTES).encode()
     now = clock.utcnow()
@@ -86,7 +86,8 @@ def _holds_vaults(location: Location) -> bool:
     return holds is Holds.VAULTS
 
 
-def _check_fit(location: Location) -> None:
+def location_check_fit(location: Location) -> None:
+    """Raise ValidationError, with what to do, unless `location` may hold vaults."""
     if not _holds_vaults(location):
         raise ValidationError(
             f"{location.name} holds documents that clients open, not vaults; choose another location for the copies."

@@ -22,7 +22,7 @@ ADMINS = {
     "recovery-kit", "vault-trust", "location-new", "location-switch", "location-credentials", "alert-acknowledge",
     "location-new-place", "location-new-credential", "location-added", "location-notifications",
     "webhooks", "webhook-new", "webhook", "webhook-test", "webhook-switch", "webhook-secret", "webhook-remove",
-    "delivery-again",
+    "delivery-again", "copy-new", "location-copies",
     "traffic", "traffic-switch", "location-traffic", "location-pause", "breaker-reset", "line-measure",
 }  # fmt: skip
 POST_ONLY = {

@@ -34,6 +34,7 @@ class AuditTag(StrEnum):
     ORGANISATION_CREATED = "organisation.created"
     WEDDING_CREATED = "wedding.created"
     VAULT_CREATED = "vault.created"
+    COPY_ADDED = "copy.added"
     VAULT_TRUSTED = "vault.trusted"
     SOURCE_ADDED = "source.added"
     SOURCE_REMOVED = "source.removed"
