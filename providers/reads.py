@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from providers import registry
+from providers.forms import option_fields
 from providers.health import Health, health_of
 from providers.models import HealthSample, Location, Traffic, Validation
 from providers.services.traffic import is_paused, traffic_row
 from providers.stores.base import Holds
+from providers.stores.options import InvalidOptions
 from providers.validation import State
 
 SHOWN = timedelta(minutes=30)
@@ -116,3 +118,16 @@ def newest_validation(location: Location) -> ValidationView:
     """Return the newest run of the promises against `location`."""
     newest = location.validations.order_by("-started_at").first()
     return ValidationView(newest, under_way=newest is not None and newest.finished_at is None)
+
+
+def option_lines(location: Location) -> list[tuple[str, Any]]:
+    """Return what was entered for `location`, under the words of its form; what is as usual is left out."""
+    try:
+        described = option_fields(location.kind)
+    except InvalidOptions:  # a kind of a newer version
+        return sorted(location.options.items())
+    return [
+        (item.metadata.get("label", item.name), location.options[item.name])
+        for item in described
+        if item.name in location.options and location.options[item.name] not in ("", item.default)
+    ]

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from providers import registry
 from providers.models import Location
-from providers.reads import location_cards, newest_validation
+from providers.reads import location_cards, newest_validation, option_lines
 from providers.services.locations import location_enable
 from providers.services.notifications import KINDS as NOTIFYING_KINDS
 from providers.services.protected import folder_freshness
@@ -46,7 +46,7 @@ def location_page(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
     context = {
         "location": location,
         "card": card,
-        "options": [(name, value) for name, value in location.options.items() if name != "location_id"],
+        "options": option_lines(location),
         "facts": traffic_facts(location),
         "samples": list(location.samples.all()[:6]),
         "takes_notifications": location.kind in NOTIFYING_KINDS,
