@@ -18,9 +18,7 @@ Limits: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -50,7 +48,6 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     StoredHash,
@@ -58,8 +55,9 @@ from providers.stores.base import (
     StoreUnavailable,
     Unsupported,
     Wire,
-    check_name,
 )
+from providers.stores.networked import NetworkedStore
+from providers.stores.per_process import PerProcess
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS, make_session
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -68,7 +66,7 @@ WHOLE_BYTES = 1024**5  # larger than any blob: one request, whatever is asked fo
 _PACK = re.compile(r"(?:.*/)?data/.+")
 
 
-class AzureStore(ObjectStore):
+class AzureStore(NetworkedStore[AzureOptions, PerProcess[BlobServiceClient]]):
     """One prefix of one container. The SDK's client is made at the first call, one per process."""
 
     Options = AzureOptions
@@ -83,7 +81,7 @@ class AzureStore(ObjectStore):
     regions = "azure_blob"
 
     def __init__(self, options: AzureOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
+        super().__init__(options, clock=clock, folder=options.prefix)
         self.capabilities = Capabilities(
             connections=CONNECTIONS,
             single_put_bytes=options.single_put_bytes,
@@ -96,21 +94,10 @@ class AzureStore(ObjectStore):
             storage_classes=(Tier.HOT, Tier.COOL, Tier.COLD, Tier.ARCHIVE),
             online=options.tier is not Tier.ARCHIVE,
         )
-        self._clock = clock
-        self._prefix = f"{check_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
         self._token = read_sas_token(options.sas_token) if options.sas_token else None
-        self._lock = threading.Lock()
-        self._client: BlobServiceClient | None = None
-        self._client_pid = 0
-
-    def __getstate__(self) -> AzureOptions:
-        return self.options
-
-    def __setstate__(self, options: AzureOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
-        check_name(name)
+        self._checked(name)
         sent = Content.of(memoryview(content).cast("B"), sha256)
         tier = self._tier_of(name)
         with self._errors(f"storing {name}"):
@@ -225,12 +212,6 @@ class AzureStore(ObjectStore):
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         return least_rights(options)
 
-    def close(self) -> None:
-        with self._lock:
-            if self._client is not None and self._client_pid == os.getpid():
-                self._client.close()
-            self._client = None
-
     def _properties(self, name: str) -> Any:
         with self._errors(f"looking at {name}", name):
             return self._blob(name).get_blob_properties()
@@ -279,19 +260,19 @@ class AzureStore(ObjectStore):
         return StandardBlobTier(self.options.tier)
 
     def _blob(self, name: str) -> BlobClient:
-        return self._container().get_blob_client(self._prefix + check_name(name))
+        return self._container().get_blob_client(self._key(name))
 
     def _container(self) -> ContainerClient:
         return self._service().get_container_client(self.options.container)
 
     def _service(self) -> BlobServiceClient:
-        """Return this process's client: one made before a fork shares its sockets with the parent."""
+        """Return this process's client; raise CredentialExpired when our token says that it has ended."""
         if self._token and self._token.expires and self._token.expires <= self._clock.utcnow():
             raise CredentialExpired(f"the SAS token of this location ended on {self._token.expires:%Y-%m-%d %H:%M} UTC")
-        with self._lock:
-            if self._client is None or self._client_pid != os.getpid():
-                self._client, self._client_pid = self._make_client(), os.getpid()
-            return self._client
+        return self._line.get()
+
+    def _make_line(self) -> PerProcess[BlobServiceClient]:
+        return PerProcess(self._make_client, BlobServiceClient.close)
 
     def _make_client(self) -> BlobServiceClient:
         options = self.options

@@ -44,7 +44,6 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     StoredHash,
@@ -63,6 +62,7 @@ from providers.stores.box_errors import (
 from providers.stores.box_line import BoxLine
 from providers.stores.box_tree import BoxTree, Item
 from providers.stores.box_upload import PartUploads, Target, upload_at_once
+from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
@@ -111,7 +111,7 @@ class _Way:
     tree: BoxTree
 
 
-class BoxStore(Shared, ObjectStore):
+class BoxStore(Shared, NetworkedStore[BoxOptions, PerProcess[_Way]]):
     """One folder of an enterprise, reached as the service account of an app."""
 
     Options = BoxOptions
@@ -136,20 +136,12 @@ class BoxStore(Shared, ObjectStore):
     )
 
     def __init__(self, options: BoxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
+        super().__init__(options, clock=clock)
         self.capabilities = dataclasses.replace(self.capabilities, single_put_bytes=options.single_put_bytes)
-        self._clock = clock
-        self._way = PerProcess(self._make_way, lambda way: way.line.close())
         self._uploads = PartUploads(clock)
 
-    def __getstate__(self) -> BoxOptions:
-        return self.options
-
-    def __setstate__(self, options: BoxOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
-
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
-        path, view = _checked(name), memoryview(content).cast("B")
+        path, view = self._checked(name), memoryview(content).cast("B")
         sha1, own = hashlib.sha1(view, usedforsecurity=False).hexdigest(), hashlib.sha256(view).hexdigest()
         if sha256 not in (None, own):
             raise ChecksumMismatch(f"{name}: the content does not have the SHA-256 that it should have")
@@ -168,7 +160,7 @@ class BoxStore(Shared, ObjectStore):
             # the very version whose SHA-1 we know, even if another one comes meanwhile
             url = self._client.downloads.get_download_file_url(item.id, version=item.version_id or None)
             wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-            with contextlib.closing(self._way.get().line.session.download(url, wanted)) as answer:
+            with contextlib.closing(self._line.get().line.session.download(url, wanted)) as answer:
                 if answer.status_code == 416:  # begins past the end
                     return b""
                 if answer.status_code not in (200, 206):
@@ -187,7 +179,7 @@ class BoxStore(Shared, ObjectStore):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         above = prefix.rpartition("/")[0]
         with self._errors(f"listing {prefix}"):
-            waiting = [(_checked(above) if above else "", self._tree.folder(above))]
+            waiting = [(self._checked(above) if above else "", self._tree.folder(above))]
             while waiting:
                 path, folder_id = waiting.pop()
                 for entry in self._tree.items(folder_id, LIST_FIELDS, self.options.list_page) if folder_id else ():
@@ -198,7 +190,7 @@ class BoxStore(Shared, ObjectStore):
                         yield _info(name, entry)
 
     def delete(self, name: str) -> None:
-        path = _checked(name)
+        path = self._checked(name)
         with contextlib.suppress(ObjectNotFound), self._errors(f"deleting {name}"):
             item = self._tree.find(path)
             if item and item.is_file:
@@ -249,8 +241,11 @@ class BoxStore(Shared, ObjectStore):
                 raise ObjectNotFound(f"{folder} is a document, no folder")
             box_sharing.invite(self._client, item.id, email)
 
-    def close(self) -> None:
-        self._way.close()
+    @staticmethod
+    def _checked(name: str) -> str:
+        if any(ord(letter) > BASIC_PLANE for letter in name):
+            raise InvalidName(f"Box takes no such letter in a name (pictures, rare scripts): {name[:80]!a}")
+        return check_name(name)
 
     def _upload(self, path: str, view: memoryview, sha1: str) -> Any:
         try:
@@ -314,10 +309,13 @@ class BoxStore(Shared, ObjectStore):
 
     def _item(self, name: str) -> Item:
         """Return the document or folder `name`."""
-        item = self._tree.find(_checked(name))
+        item = self._tree.find(self._checked(name))
         if item is None:
             raise ObjectNotFound(f"there is no {name} in this folder of Box")
         return item
+
+    def _make_line(self) -> PerProcess[_Way]:
+        return PerProcess(self._make_way, lambda way: way.line.close())
 
     def _make_way(self) -> _Way:
         line = BoxLine(self.options, self._clock)
@@ -325,11 +323,11 @@ class BoxStore(Shared, ObjectStore):
 
     @property
     def _client(self) -> Any:
-        return self._way.get().line.client
+        return self._line.get().line.client
 
     @property
     def _tree(self) -> BoxTree:
-        return self._way.get().tree
+        return self._line.get().tree
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -350,14 +348,6 @@ class BoxStore(Shared, ObjectStore):
             hide_secrets(exc)
             return status_of(exc) == 404
         return False
-
-
-def _checked(name: str) -> str:
-    """Return `name`; raises InvalidName also for letters that Box does not take."""
-    check_name(name)
-    if any(ord(letter) > BASIC_PLANE for letter in name):
-        raise InvalidName(f"Box takes no such letter in a name (pictures, rare scripts): {name[:80]!a}")
-    return name
 
 
 def _type(entry: Any) -> str:

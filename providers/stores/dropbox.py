@@ -38,17 +38,16 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     StoredHash,
     StoreError,
     Wire,
-    check_name,
 )
 from providers.stores.dropbox_errors import FAILURES, answer_may_be_lost, map_error, session_is_gone, tags_of
 from providers.stores.dropbox_line import BLOCK_BYTES, DropboxLine, content_hash, content_hash_of_block
 from providers.stores.dropbox_upload import SessionUploads
+from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
@@ -119,7 +118,7 @@ class DropboxOptions(LineOptions):
             )
 
 
-class DropboxStore(Shared, ObjectStore):
+class DropboxStore(Shared, NetworkedStore[DropboxOptions, PerProcess[DropboxLine]]):
     """One folder of a team space, or of one person's Dropbox."""
 
     Options = DropboxOptions
@@ -144,18 +143,10 @@ class DropboxStore(Shared, ObjectStore):
     )
 
     def __init__(self, options: DropboxOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
+        super().__init__(options, clock=clock, folder=options.folder)
         self.capabilities = dataclasses.replace(self.capabilities, single_put_bytes=options.single_put_bytes)
-        self._clock = clock
-        self._folder = f"/{check_name(options.folder.strip('/'))}"
-        self._line = PerProcess(lambda: DropboxLine(options, clock), DropboxLine.close)
+        self._folder = f"/{self._prefix.rstrip('/')}"
         self._uploads = SessionUploads(options.part_bytes, clock)
-
-    def __getstate__(self) -> DropboxOptions:
-        return self.options
-
-    def __setstate__(self, options: DropboxOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
         path, view = self._path(name), memoryview(content).cast("B")
@@ -249,8 +240,8 @@ class DropboxStore(Shared, ObjectStore):
                 raise ObjectNotFound(f"{folder} is a document, no folder")
             dropbox_sharing.invite(self._dropbox(), self._path(folder), email)
 
-    def close(self) -> None:
-        self._line.close()
+    def _make_line(self) -> PerProcess[DropboxLine]:
+        return PerProcess(lambda: DropboxLine(self.options, self._clock), DropboxLine.close)
 
     def _upload(self, path: str, view: memoryview, wanted: str) -> FileMetadata:
         try:
@@ -327,7 +318,7 @@ class DropboxStore(Shared, ObjectStore):
         return self._line.get().client()
 
     def _path(self, name: str) -> str:
-        return f"{self._folder}/{check_name(name)}"
+        return f"/{self._key(name)}"
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:

@@ -18,8 +18,6 @@ Limits: https://cloud.google.com/storage/quotas
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -37,7 +35,6 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     Rejected,
@@ -46,7 +43,6 @@ from providers.stores.base import (
     StoreUnavailable,
     Unsupported,
     Wire,
-    check_name,
 )
 from providers.stores.gcs_bucket import facts_of, policies_for
 from providers.stores.gcs_client import Client, open_client
@@ -59,6 +55,8 @@ from providers.stores.gcs_upload import (
     digests_of,
     upload_at_once,
 )
+from providers.stores.networked import NetworkedStore
+from providers.stores.per_process import PerProcess
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -67,7 +65,7 @@ CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE")
 _LISTED = "kind,items(name,size,timeCreated,storageClass),nextPageToken"
 
 
-class GCSStore(ObjectStore):
+class GCSStore(NetworkedStore[GCSOptions, PerProcess[Client]]):
     """One prefix of one bucket. The SDK's client is made at the first call, one per process."""
 
     Options = GCSOptions
@@ -81,7 +79,7 @@ class GCSStore(ObjectStore):
     regions = "gcs"
 
     def __init__(self, options: GCSOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
+        super().__init__(options, clock=clock, folder=options.prefix)
         self.capabilities = Capabilities(
             connections=CONNECTIONS,
             single_put_bytes=options.single_put_bytes,
@@ -96,18 +94,8 @@ class GCSStore(ObjectStore):
             if options.create_only
             else {},
         )
-        self._clock = clock
-        self._prefix = f"{check_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
         self._path = f"/storage/v1/b/{quote(options.bucket, safe='')}/o"
         self._uploads = ResumableUploads(options.chunk_bytes, clock)
-        self._lock = threading.Lock()
-        self._opened: Client | None = None
-
-    def __getstate__(self) -> GCSOptions:
-        return self.options
-
-    def __setstate__(self, options: GCSOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
         """See `ObjectStore.put`. Proved by the MD5 that Google checks, and again by the one in its answer."""
@@ -230,10 +218,10 @@ class GCSStore(ObjectStore):
         """Cancel what nobody can resume any more, since sessions are kept in this store alone; release connections."""
         with contextlib.suppress(StoreError):
             self._uploads.cancel(lambda: self._client().line)
-        with self._lock:
-            if self._opened is not None and self._opened.pid == os.getpid():
-                self._opened.sdk.close()
-            self._opened = None
+        super().close()
+
+    def _make_line(self) -> PerProcess[Client]:
+        return PerProcess(lambda: open_client(self.options, self._clock), lambda client: client.sdk.close())
 
     def _target(self, key: str, digests: Digests) -> Target:
         resource: dict[str, Any] = {
@@ -283,9 +271,6 @@ class GCSStore(ObjectStore):
     def _info(self, name: str, blob: Any) -> ObjectInfo:
         return ObjectInfo(name, int(blob.size), modified=blob.time_created, storage_class=blob.storage_class or "")
 
-    def _key(self, name: str) -> str:
-        return self._prefix + check_name(name)
-
     def _blob(self, name: str) -> Any:
         return self._blob_at(self._key(name))
 
@@ -293,11 +278,7 @@ class GCSStore(ObjectStore):
         return self._client().sdk.bucket(self.options.bucket).blob(key)
 
     def _client(self) -> Client:
-        """Return what this process has open: connections made before a fork would be shared with the parent."""
-        with self._lock:
-            if self._opened is None or self._opened.pid != os.getpid():
-                self._opened = open_client(self.options, self._clock)
-            return self._opened
+        return self._line.get()
 
     @contextlib.contextmanager
     def _errors(self, what: str, name: str | None = None) -> Iterator[None]:

@@ -5,7 +5,6 @@ The SDK is to do nothing by itself: no retries, no proxies or keys from the envi
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,12 +29,10 @@ class Client:
 
     sdk:  the SDK's client, for everything but the bytes of objects.
     line: for those.
-    pid:  the process; one made before a fork would share its connections with the parent.
     """
 
     sdk: Any
     line: Line
-    pid: int
 
     def forget_token(self) -> None:
         """Ask for a new token before the next request."""
@@ -61,7 +58,7 @@ def open_client(options: GCSOptions, clock: Clock) -> Client:
         client_options={"api_endpoint": base_url},
     )
     sdk._bucket_metadata_cache = None  # it would ask for the bucket in a thread of its own
-    return Client(sdk, Line(session, base_url), os.getpid())
+    return Client(sdk, Line(session, base_url))
 
 
 def check_answer(answer: requests.Response, **_: object) -> None:

@@ -38,15 +38,14 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     StoredHash,
     StoreUnavailable,
     Unsupported,
     Wire,
-    check_name,
 )
+from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, option
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.s3_client import CONNECTIONS, S3Line
@@ -145,7 +144,7 @@ class S3Options(LockOptions):
         )
 
 
-class S3Store(ObjectStore):
+class S3Store(NetworkedStore[BucketOptions, S3Line]):
     """One prefix of one bucket. The SDK's client is made at the first call, one per process."""
 
     Options: type[BucketOptions] = S3Options
@@ -153,7 +152,7 @@ class S3Store(ObjectStore):
     regions = "aws_s3"
 
     def __init__(self, options: BucketOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
+        super().__init__(options, clock=clock, folder=options.prefix)
         self.dialect = dialect = options.dialect()
         self.capabilities = Capabilities(
             connections=CONNECTIONS,
@@ -168,15 +167,6 @@ class S3Store(ObjectStore):
             storage_classes=dialect.storage_classes,
             online=dialect.keeping.storage_class not in ARCHIVE_CLASSES,
         )
-        self._clock = clock
-        self._prefix = f"{check_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
-        self._line = S3Line(options, clock)
-
-    def __getstate__(self) -> BucketOptions:
-        return self.options
-
-    def __setstate__(self, options: BucketOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
         options, target, view = self.options, self._target(name), memoryview(content).cast("B")
@@ -309,8 +299,8 @@ class S3Store(ObjectStore):
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         return {**iam_policies(options), "lifecycle of the bucket (optional)": lifecycle_rule(options)}
 
-    def close(self) -> None:
-        self._line.close()
+    def _make_line(self) -> S3Line:
+        return S3Line(self.options, self._clock)
 
     def _target(self, name: str) -> dict[str, Any]:
         """Return where `name` goes, and how, as arguments of an upload."""
@@ -349,6 +339,3 @@ class S3Store(ObjectStore):
         if self.dialect.checksum is Checksum.MD5:
             return (recorded, Proof.SERVER_MD5) if metadata.get(MD5_KEY) == etag else None
         return (recorded, Proof.SERVER_SHA256) if _PLAIN_ETAG.fullmatch(etag) else None
-
-    def _key(self, name: str) -> str:
-        return self._prefix + check_name(name)

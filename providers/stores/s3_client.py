@@ -6,7 +6,6 @@ import base64
 import contextlib
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from providers.stores.base import Checksum, LocationMissing, ObjectNotFound
+from providers.stores.per_process import PerProcess
 from providers.stores.s3_errors import code_of, map_error, says_nothing, status_of
 from providers.stores.s3_options import BucketOptions
 from providers.stores.transfer import Body
@@ -34,16 +34,11 @@ class S3Line:
         self._options = options
         self._region = options.dialect().region
         self._clock = clock
-        self._lock = threading.Lock()
-        self._client: S3Client | None = None
-        self._client_pid = 0
+        self._clients: PerProcess[S3Client] = PerProcess(lambda: _make_client(options), lambda client: client.close())
 
     def client(self) -> S3Client:
-        """Return this process's client: one made before a fork shares its sockets with the parent."""
-        with self._lock:
-            if self._client is None or self._client_pid != os.getpid():
-                self._client, self._client_pid = _make_client(self._options), os.getpid()
-            return self._client
+        """Return this process's client."""
+        return self._clients.get()
 
     @contextlib.contextmanager
     def errors(self, what: str, name: str | None = None) -> Iterator[None]:
@@ -60,10 +55,7 @@ class S3Line:
 
     def close(self) -> None:
         """Release this process's connections."""
-        with self._lock:
-            if self._client is not None and self._client_pid == os.getpid():
-                self._client.close()
-            self._client = None
+        self._clients.close()
 
     def _bucket_is_missing(self, exc: Exception) -> bool:
         """Ask for the bucket after a 404 that does not say what is missing (HEAD has no body)."""

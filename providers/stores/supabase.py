@@ -38,7 +38,6 @@ from providers.stores.base import (
     ObjectCorrupt,
     ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     PlaceFacts,
     Proof,
     StoredHash,
@@ -46,6 +45,7 @@ from providers.stores.base import (
     StoreUnavailable,
     Wire,
 )
+from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
 from providers.stores.supabase_api import (
@@ -89,7 +89,7 @@ class SupabaseOptions(LineOptions):
             raise InvalidOptions("option service_key: it has spaces or signs that no key has; copy it again")
 
 
-class SupabaseStore(ObjectStore):
+class SupabaseStore(NetworkedStore[SupabaseOptions, Service]):
     """One folder of one bucket of one project."""
 
     Options = SupabaseOptions
@@ -119,18 +119,9 @@ class SupabaseStore(ObjectStore):
     )
 
     def __init__(self, options: SupabaseOptions, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.options = options
-        self._clock = clock
-        self._prefix = f"{checked_name(options.prefix.strip('/'))}/" if options.prefix.strip("/") else ""
+        super().__init__(options, clock=clock, folder=options.prefix)
         self._bucket = quote(options.bucket, safe="")
-        self._service = Service(options.url, options.service_key, options, clock)
-        self._uploads = ResumableUploads(self._service, options.bucket, clock)
-
-    def __getstate__(self) -> SupabaseOptions:
-        return self.options
-
-    def __setstate__(self, options: SupabaseOptions) -> None:
-        self.__init__(options)  # type: ignore[misc]
+        self._uploads = ResumableUploads(self._line, options.bucket, clock)
 
     def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
         key, view = self._key(name), memoryview(content).cast("B")
@@ -157,7 +148,7 @@ class SupabaseStore(ObjectStore):
             headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         try:
             path = self._download_path(name)
-            with self._service.answer(f"reading {name}", "GET", path, headers=headers) as response:
+            with self._line.answer(f"reading {name}", "GET", path, headers=headers) as response:
                 content = received(response.raw.stream(RECEIVE_BYTES), self._clock)
         except RangePastEnd:
             return b""
@@ -177,7 +168,7 @@ class SupabaseStore(ObjectStore):
             wanted = {"prefix": start, "limit": LIST_PAGE, "with_delimiter": False} | (
                 {"cursor": cursor} if cursor else {}
             )
-            page = self._service.json(what, "POST", f"/object/list-v2/{self._bucket}", json=wanted)
+            page = self._line.json(what, "POST", f"/object/list-v2/{self._bucket}", json=wanted)
             entries = listed_objects(page, what)
             if not entries and not cursor:
                 self._bucket_settings()  # an empty list is also the answer about a bucket that does not exist
@@ -190,7 +181,7 @@ class SupabaseStore(ObjectStore):
 
     def delete(self, name: str) -> None:
         what, wanted = f"deleting {name}", {"prefixes": [self._key(name)]}
-        if self._service.json(what, "DELETE", f"/object/{self._bucket}", json=wanted):
+        if self._line.json(what, "DELETE", f"/object/{self._bucket}", json=wanted):
             return
         with contextlib.suppress(ObjectNotFound):
             self._stored(name)
@@ -252,9 +243,6 @@ class SupabaseStore(ObjectStore):
             "pruner": "No key can only delete: the pruner's is a second secret key of the same project.\n",
         }
 
-    def close(self) -> None:
-        self._service.close()
-
     def _put_at_once(self, key: str, view: memoryview, fingerprint: Fingerprint) -> None:
         headers = {
             "Content-Type": CONTENT_TYPE,
@@ -262,7 +250,7 @@ class SupabaseStore(ObjectStore):
             "x-metadata": base64.b64encode(fingerprint.metadata().encode()).decode(),
         }
         body = Body(view, Pace(self._clock))
-        self._service.call(f"storing {key}", "POST", f"/object/{self._bucket}/{quote(key)}", headers=headers, data=body)
+        self._line.call(f"storing {key}", "POST", f"/object/{self._bucket}/{quote(key)}", headers=headers, data=body)
 
     def _proved(self, name: str, fingerprint: Fingerprint) -> ObjectInfo:
         """Return the info of what was just stored; remove it and raise ChecksumMismatch if it is not what was sent."""
@@ -290,12 +278,12 @@ class SupabaseStore(ObjectStore):
 
     def _stored(self, name: str) -> StoredObject:
         path, what = f"/object/info/authenticated/{self._bucket}/{quote(self._key(name))}", f"looking at {name}"
-        return StoredObject.of(self._service.json(what, "GET", path), what)
+        return StoredObject.of(self._line.json(what, "GET", path), what)
 
     def _bucket_settings(self) -> dict[str, Any]:
         what = f"looking at the bucket {self.options.bucket}"
         try:
-            settings = self._service.json(what, "GET", f"/bucket/{self._bucket}")
+            settings = self._line.json(what, "GET", f"/bucket/{self._bucket}")
         except ObjectNotFound as error:
             raise LocationMissing(str(error)) from error
         if not isinstance(settings, dict):
@@ -310,7 +298,7 @@ class SupabaseStore(ObjectStore):
         if not stored.size_bytes:
             return ""
         path, what = self._download_path(name), f"asking for {name}"
-        response = self._service.call(what, "GET", path, headers={"Range": "bytes=0-0"})
+        response = self._line.call(what, "GET", path, headers={"Range": "bytes=0-0"})
         if is_cached(response.headers):
             raise _cached(name)
         size = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -319,8 +307,12 @@ class SupabaseStore(ObjectStore):
     def _download_path(self, name: str) -> str:
         return f"/object/authenticated/{self._bucket}/{quote(self._key(name))}"
 
-    def _key(self, name: str) -> str:
-        return self._prefix + checked_name(name)
+    def _make_line(self) -> Service:
+        return Service(self.options.url, self.options.service_key, self.options, self._clock)
+
+    @staticmethod
+    def _checked(name: str) -> str:
+        return checked_name(name)
 
 
 def _info(name: str, stored: StoredObject, *, sha256: str | None = None, proof: Proof | None = None) -> ObjectInfo:

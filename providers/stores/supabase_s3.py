@@ -121,5 +121,6 @@ class SupabaseS3Store(S3Store):
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         return SupabaseStore.policies(options)
 
-    def _key(self, name: str) -> str:
-        return self._prefix + checked_name(name)
+    @staticmethod
+    def _checked(name: str) -> str:
+        return checked_name(name)
