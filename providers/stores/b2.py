@@ -23,6 +23,7 @@ from providers.stores.base import Checksum, PlaceFacts
 from providers.stores.options import option
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import Dialect, Keeping, LockOptions
+from providers.stores.s3_policies import key_prefix, wants_locks
 
 _MAX_OBJECT_BYTES = 10 * 1000**4
 _CAPABILITIES = ("listBuckets", "listAllBucketNames", "readBuckets", "listFiles", "readFiles", "writeFiles")
@@ -65,7 +66,7 @@ class B2Store(S3Store):
     @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         """Return the bodies of b2_create_key for the writer and the pruner."""
-        writer = [*_CAPABILITIES, *(_LOCK_CAPABILITIES if str(options.get("lock_days") or "0") != "0" else ())]
+        writer = [*_CAPABILITIES, *(_LOCK_CAPABILITIES if wants_locks(options) else ())]
         return {
             "writer": _key("wedbackup-writer", writer, options),
             "pruner": _key("wedbackup-pruner", [*writer, "deleteFiles"], options),
@@ -73,11 +74,10 @@ class B2Store(S3Store):
 
 
 def _key(name: str, capabilities: list[str], options: Mapping[str, str]) -> str:
-    prefix = str(options.get("prefix") or "").strip("/")
     body = {
         "keyName": name,
         "capabilities": capabilities,
         "bucketId": f"ID OF {options.get('bucket') or 'BUCKET'}",
-        "namePrefix": f"{prefix}/" if prefix else None,
+        "namePrefix": key_prefix(options),
     }
-    return json.dumps({key: value for key, value in body.items() if value is not None}, indent=2)
+    return json.dumps({key: value for key, value in body.items() if value}, indent=2)

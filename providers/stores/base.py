@@ -182,7 +182,6 @@ class StoredHash(enum.StrEnum):
     NONE = "none"
     SHA256 = "sha256"
     MD5 = "md5"
-    CRC32C = "crc32c"
     SHA1 = "sha1"
     CONTENT_HASH = "content_hash"  # Dropbox: the SHA-256 over the SHA-256s of blocks of 4 MiB
 
@@ -192,7 +191,6 @@ class Proof(enum.StrEnum):
 
     SERVER_SHA256 = "server_sha256"
     SERVER_MD5 = "server_md5"
-    SERVER_CRC32C = "server_crc32c"
     SERVER_SHA1 = "server_sha1"
     SERVER_CONTENT_HASH = "server_content_hash"
     READ_BACK = "read_back"

@@ -65,7 +65,7 @@ from providers.stores.box_upload import PartUploads, Target, upload_at_once
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess
-from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
+from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.refusal import Refusal
 from providers.stores.session import CONNECTIONS
 from providers.stores.sharing import Link, Shared
@@ -159,7 +159,7 @@ class BoxStore(Shared, NetworkedStore[BoxOptions, PerProcess[_Way]]):
                 return b""
             # the very version whose SHA-1 we know, even if another one comes meanwhile
             url = self._client.downloads.get_download_file_url(item.id, version=item.version_id or None)
-            wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            wanted = range_header(offset, length)
             with contextlib.closing(self._line.get().line.session.download(url, wanted)) as answer:
                 if answer.status_code == 416:  # begins past the end
                     return b""
@@ -170,7 +170,7 @@ class BoxStore(Shared, NetworkedStore[BoxOptions, PerProcess[_Way]]):
         if whole and item.sha1 and hashlib.sha1(content, usedforsecurity=False).hexdigest() != item.sha1:
             raise ChecksumMismatch(f"{name} came down changed: it does not have Box's own SHA-1")
         if answer.status_code == 200:  # the server ignores ranges and sent everything
-            content = content[offset:] if length is None else content[offset : offset + length]
+            content = cut_out(content, offset, length)
         return content
 
     def head(self, name: str) -> ObjectInfo:

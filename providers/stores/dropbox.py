@@ -50,7 +50,7 @@ from providers.stores.dropbox_upload import SessionUploads
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess
-from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
+from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS
 from providers.stores.sharing import Link, Shared
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -162,7 +162,7 @@ class DropboxStore(Shared, NetworkedStore[DropboxOptions, PerProcess[DropboxLine
         if length == 0:
             self.head(name)
             return b""
-        wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        wanted = range_header(offset, length)
         headers = {"Range": wanted} if offset or length is not None else {}
         with self._errors(f"reading {name}"):
             try:
@@ -176,7 +176,7 @@ class DropboxStore(Shared, NetworkedStore[DropboxOptions, PerProcess[DropboxLine
         if answer.status_code != 206:
             if len(content) != info.size or content_hash(memoryview(content)) != info.content_hash:
                 raise ChecksumMismatch(f"{name} came down changed: it does not have Dropbox's own content hash")
-            content = content[offset:] if length is None else content[offset : offset + length]
+            content = cut_out(content, offset, length)
         return content
 
     def head(self, name: str) -> ObjectInfo:

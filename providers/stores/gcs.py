@@ -57,7 +57,7 @@ from providers.stores.gcs_upload import (
 )
 from providers.stores.networked import NetworkedStore
 from providers.stores.per_process import PerProcess
-from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
+from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.session import CONNECTIONS
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -120,7 +120,7 @@ class GCSStore(NetworkedStore[GCSOptions, PerProcess[Client]]):
         path = f"/download{self._path}/{quote(self._key(name), safe='')}?alt=media"
         headers = {"Accept-Encoding": "gzip"}  # what somebody stored as gzip comes as it is
         if offset or length is not None:
-            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            headers["Range"] = range_header(offset, length)
         with self._errors(f"reading {name}", name):
             answer = self._client().line.ask("GET", path, headers=headers, stream=True, fine=(416,))
             with contextlib.closing(answer):
@@ -130,7 +130,7 @@ class GCSStore(NetworkedStore[GCSOptions, PerProcess[Client]]):
         if len(content) != int(answer.headers.get("Content-Length", len(content))):
             raise StoreUnavailable(f"{name} ended early after {len(content)} bytes")
         if "Range" in headers and answer.status_code != 206:  # the server ignores ranges and sent everything
-            content = content[offset:] if length is None else content[offset : offset + length]
+            content = cut_out(content, offset, length)
         return content
 
     def head(self, name: str) -> ObjectInfo:

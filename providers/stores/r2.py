@@ -25,6 +25,7 @@ from providers.stores.base import Checksum, PlaceFacts
 from providers.stores.options import option
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import GIBIBYTE, BucketOptions, Dialect, Keeping, check_host_part
+from providers.stores.s3_policies import key_prefix
 
 _MAX_OBJECT_BYTES = 5 * 1024 * GIBIBYTE - 5 * GIBIBYTE
 _HOW = """\
@@ -102,7 +103,6 @@ class R2Store(S3Store):
 
     @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
-        bucket, prefix = options.get("bucket") or "BUCKET", str(options.get("prefix") or "").strip("/")
-        words = {"bucket": bucket, "prefix": f"{prefix}/" if prefix else ""}
+        words = {"bucket": options.get("bucket") or "BUCKET", "prefix": key_prefix(options)}
         token = _HOW.format(**words)
         return {"writer": token + _WRITER.format(**words), "pruner": token + _PRUNER}

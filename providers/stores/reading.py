@@ -1,4 +1,4 @@
-"""Reading what is stored: an answer to its end, and a whole object piece by piece for its hash."""
+"""Reading what is stored: a range, an answer to its end, and a whole object piece by piece for its hash."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def received(pieces: Iterable[bytes], clock: Clock) -> bytes:
         position += len(piece)
         pace.check(position)
     return b"".join(parts)
+
+
+def range_header(offset: int, length: int | None) -> str:
+    """Return the value of the header Range for `length` bytes from `offset` on; up to the end for None."""
+    return f"bytes={offset}-{'' if length is None else offset + length - 1}"
+
+
+def cut_out(content: bytes, offset: int, length: int | None) -> bytes:
+    """Return what was asked for out of an answer that has everything: some servers ignore ranges."""
+    return content[offset:] if length is None else content[offset : offset + length]
 
 
 def sha256_by_reading(store: ObjectStore, name: str, size_bytes: int) -> str:

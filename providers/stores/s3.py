@@ -47,7 +47,7 @@ from providers.stores.base import (
 )
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, option
-from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
+from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.s3_client import CONNECTIONS, S3Line
 from providers.stores.s3_options import (
     ARCHIVE_CLASSES,
@@ -184,7 +184,7 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
             return b""
         wanted: dict[str, Any] = {}
         if offset or length is not None:
-            wanted["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            wanted["Range"] = range_header(offset, length)
         with self._line.errors(f"reading {name}", name):
             try:
                 answer: Any = self._line.client().get_object(Bucket=self.options.bucket, Key=self._key(name), **wanted)
@@ -198,7 +198,7 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
         if len(content) != answer["ContentLength"]:
             raise StoreUnavailable(f"{name} ended early: {len(content)} of {answer['ContentLength']} bytes")
         if wanted and "ContentRange" not in answer:  # the server ignores ranges and sent everything
-            content = content[offset:] if length is None else content[offset : offset + length]
+            content = cut_out(content, offset, length)
         return content
 
     def head(self, name: str) -> ObjectInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from providers.stores.s3_options import UNLOCKED
@@ -22,11 +22,11 @@ OBJECT_ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3
 LOCK_ACTIONS = ("s3:GetObjectRetention", "s3:PutObjectRetention")
 
 
-def iam_policies(options: Mapping[str, str], *, object_actions: Sequence[str] = OBJECT_ACTIONS) -> dict[str, str]:
+def iam_policies(options: Mapping[str, str]) -> dict[str, str]:
     """Return the policies of the writer and of the pruner for the bucket and the prefix in `options`."""
     return {
-        "writer": _policy(options, object_actions, deletes=False),
-        "pruner": _policy(options, object_actions, deletes=True),
+        "writer": _policy(options, deletes=False),
+        "pruner": _policy(options, deletes=True),
     }
 
 
@@ -35,17 +35,28 @@ def lifecycle_rule(options: Mapping[str, str]) -> str:
     rule = {
         "ID": "wedbackup-unfinished-uploads",
         "Status": "Enabled",
-        "Filter": {"Prefix": _prefix(options)},
+        "Filter": {"Prefix": key_prefix(options)},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
     }
     return json.dumps({"Rules": [rule]}, indent=2)
 
 
-def _policy(options: Mapping[str, str], object_actions: Sequence[str], *, deletes: bool) -> str:
+def key_prefix(options: Mapping[str, str]) -> str:
+    """Return what all our keys begin with, "" in a bucket of our own."""
+    prefix = str(options.get("prefix") or "").strip("/")
+    return f"{prefix}/" if prefix else ""
+
+
+def wants_locks(options: Mapping[str, str]) -> bool:
+    """Whether objects are to be locked, so that our credential needs the rights for it."""
+    return str(options.get("lock_days") or "0") != "0"
+
+
+def _policy(options: Mapping[str, str], *, deletes: bool) -> str:
     bucket = f"arn:aws:s3:::{options.get('bucket') or 'BUCKET'}"
-    ours = f"{bucket}/{_prefix(options)}"
-    actions = [*object_actions]
-    if _locks(options):
+    ours = f"{bucket}/{key_prefix(options)}"
+    actions = [*OBJECT_ACTIONS]
+    if wants_locks(options):
         actions += LOCK_ACTIONS
     statements = [
         # Unlimited by prefix: S3 says 403 instead of 404 for a missing object to whom may list only a part.
@@ -62,12 +73,3 @@ def _policy(options: Mapping[str, str], object_actions: Sequence[str], *, delete
 
 def _statement(name: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
     return {"Sid": name, "Effect": "Allow", "Action": actions, "Resource": resources}
-
-
-def _prefix(options: Mapping[str, str]) -> str:
-    prefix = str(options.get("prefix") or "").strip("/")
-    return f"{prefix}/" if prefix else ""
-
-
-def _locks(options: Mapping[str, str]) -> bool:
-    return str(options.get("lock_days") or "0") != "0"

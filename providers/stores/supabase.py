@@ -47,7 +47,7 @@ from providers.stores.base import (
 )
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
-from providers.stores.reading import RECEIVE_BYTES, received, sha256_by_reading
+from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.supabase_api import (
     RangePastEnd,
     Service,
@@ -145,7 +145,7 @@ class SupabaseStore(NetworkedStore[SupabaseOptions, Service]):
             return b""
         headers = {}
         if offset or length is not None:
-            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            headers["Range"] = range_header(offset, length)
         try:
             path = self._download_path(name)
             with self._line.answer(f"reading {name}", "GET", path, headers=headers) as response:
@@ -156,7 +156,7 @@ class SupabaseStore(NetworkedStore[SupabaseOptions, Service]):
         if announced is not None and int(announced) != len(content):
             raise StoreUnavailable(f"{name} ended early: {len(content)} of {announced} bytes")
         if headers and response.status_code != 206:  # something on the way ignores ranges and sent everything
-            content = content[offset:] if length is None else content[offset : offset + length]
+            content = cut_out(content, offset, length)
         return content
 
     def head(self, name: str) -> ObjectInfo:
