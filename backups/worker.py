@@ -22,7 +22,7 @@ from backups.pulse import PULSE, Run, Stop
 from backups.services.jobs import LeaseLost, job_claim, job_hand_back, job_hold, job_move, job_postpone
 from backups.states import JobState
 from providers.services.traffic import all_paused
-from providers.stores.base import UNTRIED, StoreError
+from providers.stores.errors import UNTRIED, StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from providers.services.locations import location_enable
 from providers.services.probes import location_probe
 from providers.services.rotation import RotationRefused, rotation_begin
 from providers.services.validations import location_validate
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from wedbackup.core.adminsite import PlatformAdmin, ReadOnlyInline
 from wedbackup.core.clock import SYSTEM_CLOCK

@@ -69,7 +69,7 @@ class Location(models.Model):
     last_upload_bytes_per_second = models.FloatField(null=True, blank=True)
     last_download_bytes_per_second = models.FloatField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
-    last_error_kind = models.CharField(max_length=40, blank=True, help_text="class name in providers.stores.base")
+    last_error_kind = models.CharField(max_length=40, blank=True, help_text="class name in providers.stores.errors")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]

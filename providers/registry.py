@@ -144,7 +144,7 @@ def options_class(kind: str) -> type[Any]:
 def open_store(kind: str, options: Mapping[str, Any]) -> ObjectStore:
     """Return the store for a location of `kind` with these plain `options`; nothing is connected yet.
 
-    Raises InvalidOptions, or providers.stores.base.InvalidName if a prefix is not a valid name.
+    Raises InvalidOptions, or providers.stores.errors.InvalidName if a prefix is not a valid name.
     """
     store_class = kind_named(kind).store_class()
     store: ObjectStore = store_class(build_options(store_class.Options, options))

@@ -20,7 +20,8 @@ from backups.models import Copy, Snapshot
 from backups.services.opening import copies_of, copy_key
 from backups.services.vaults import vault_master
 from providers.services.locations import RECOVERY, location_open
-from providers.stores.base import ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 KEPT = 4

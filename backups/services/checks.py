@@ -24,7 +24,7 @@ from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
 from providers.models import Location
 from providers.services.locations import location_report, store_of
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size
 

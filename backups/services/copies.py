@@ -22,7 +22,7 @@ from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
 from providers.models import Location, Traffic
 from providers.services.locations import location_report
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User

@@ -29,7 +29,8 @@ from backups.worker import JobContext, Outcome
 from providers import registry
 from providers.models import Location
 from providers.services.locations import location_open, location_report
-from providers.stores.base import Holds, InvalidName, ObjectStore, Rejected, StoreError
+from providers.stores.base import Holds, ObjectStore
+from providers.stores.errors import InvalidName, Rejected, StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User

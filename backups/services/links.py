@@ -8,7 +8,7 @@ from django.db import transaction
 
 from backups.models import DocumentFolder
 from providers.services.locations import store_of
-from providers.stores.base import Unsupported
+from providers.stores.errors import Unsupported
 from providers.stores.sharing import Shared
 from wedbackup.core import sealing
 from wedbackup.core.audit import AuditTag, record

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from backups.models import Copy, Vault
 from providers.services.locations import location_open
-from providers.stores.base import Checksum, ObjectStore, Proof, StoreError
+from providers.stores.base import Checksum, ObjectStore, Proof
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 

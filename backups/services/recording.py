@@ -16,7 +16,7 @@ from backups.services.opening import OpenCopies, usual_proof
 from backups.states import CopyState
 from backups.worker import JobContext
 from providers.services.locations import location_report
-from providers.stores.base import StoreError, StoreUnavailable
+from providers.stores.errors import StoreError, StoreUnavailable
 from wedbackup.core.clock import Clock
 from wedbackup.core.events import Tag, emit
 

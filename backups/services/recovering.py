@@ -22,7 +22,7 @@ from backups.services.vaults import vault_master
 from backups.states import CopyState
 from backups.worker import JobContext
 from providers.services.locations import RECOVERY
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 FIRST_SET = frozenset({Vault.ProtectionClass.DOCUMENTS, Vault.ProtectionClass.GUESTS, Vault.ProtectionClass.BUSINESS})

@@ -21,7 +21,7 @@ from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
 from providers.services.locations import PRUNE
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import number, size

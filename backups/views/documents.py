@@ -17,7 +17,7 @@ from backups.models import DocumentFolder, Vault
 from backups.services.documents import document_folder_add, document_locations, documents_request
 from backups.services.links import folder_can_be_shared, folder_invite, folder_link, folder_share, folder_unshare
 from backups.views.forms import PlainForm
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core import clock
 from wedbackup.core.access import fetch, person, platform_only
 

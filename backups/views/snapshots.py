@@ -20,7 +20,7 @@ from backups.engine.format.tree import Node
 from backups.engine.restore.browse import NotInSnapshot
 from backups.models import Job, Snapshot
 from backups.services.browsing import Browser, snapshot_browse
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.access import NOT_THERE, fetch
 from wedbackup.core.ranges import ranged
 from wedbackup.core.sealing import SealingError

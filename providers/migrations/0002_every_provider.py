@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='location',
             name='last_error_kind',
-            field=models.CharField(blank=True, help_text='class name in providers.stores.base', max_length=40),
+            field=models.CharField(blank=True, help_text='class name in providers.stores.errors', max_length=40),
         ),
         migrations.AddField(
             model_name='location',

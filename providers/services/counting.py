@@ -15,7 +15,7 @@ from providers.models import Location
 from providers.services.locations import store_of
 from providers.services.traffic import all_paused, valve_of
 from providers.services.usage import WARNING_SHARE, change_judged
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.wrappers.watched import WatchedStore
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.logs import integration_event

@@ -13,15 +13,8 @@ from providers.models import Credential, Location
 from providers.services.credentials import PRUNER, credential_in_use
 from providers.services.locations import store_with
 from providers.services.probes import PREFIX, PROBE_BYTES, RoundTrip, round_trip
-from providers.stores.base import (
-    AccessDenied,
-    LocationMissing,
-    ObjectNotFound,
-    ObjectStore,
-    Rejected,
-    StoreError,
-    Unsupported,
-)
+from providers.stores.base import ObjectStore
+from providers.stores.errors import AccessDenied, LocationMissing, ObjectNotFound, Rejected, StoreError, Unsupported
 from wedbackup.core.clock import Clock
 
 COPIES_LOOKED_FOR = 3

@@ -23,7 +23,7 @@ from providers.models import Credential, Location
 from providers.services.credentials import secrets_in
 from providers.services.locations import location_create
 from providers.services.rotation import RotationRefused, rotation_begin
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.stores.options import InvalidOptions, build_options, is_required
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.sealing import SealingError

@@ -22,7 +22,8 @@ from providers.services.credentials import (
 from providers.services.environment import environment_apply
 from providers.services.locations import error_text, store_of
 from providers.services.probes import location_probe
-from providers.stores.base import ObjectStore, PlaceFacts, StoreError
+from providers.stores.base import ObjectStore, PlaceFacts
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 log = logging.getLogger(__name__)

@@ -26,15 +26,8 @@ from providers.services.credentials import (
 from providers.services.machine import machine_name, medium_of
 from providers.services.purposes import PRUNE, RECOVERY, VALIDATION
 from providers.services.traffic import refuse_if_paused, wrappers_for
-from providers.stores.base import (
-    UNTRIED,
-    AccessDenied,
-    BreakerOpen,
-    ObjectStore,
-    Rejected,
-    StoreError,
-    StoreUnavailable,
-)
+from providers.stores.base import ObjectStore
+from providers.stores.errors import UNTRIED, AccessDenied, BreakerOpen, Rejected, StoreError, StoreUnavailable
 from providers.stores.local import LocalStore
 from providers.stores.options import InvalidOptions, build_options, secret_names
 from providers.wrappers.rotating import RotatingStore

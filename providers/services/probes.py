@@ -29,7 +29,8 @@ from providers.models import HealthSample, Location
 from providers.services.breakers import breaker_of
 from providers.services.locations import error_text, store_of
 from providers.services.traffic import all_paused
-from providers.stores.base import AccessDenied, BreakerOpen, NoAnswer, ObjectCorrupt, ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import AccessDenied, BreakerOpen, NoAnswer, ObjectCorrupt, StoreError
 from providers.wrappers.breaker import BreakerReading
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.logs import integration_event

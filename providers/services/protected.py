@@ -7,8 +7,8 @@ from datetime import datetime
 
 from providers.models import Location
 from providers.services.locations import store_of
-from providers.stores.base import StoreError
 from providers.stores.carbonite import CarboniteStore, Freshness, Life
+from providers.stores.errors import StoreError
 
 KIND = "carbonite"
 

@@ -30,7 +30,7 @@ from providers.services.credentials import (
     secrets_in,
     switch,
 )
-from providers.stores.base import Rejected, StoreError
+from providers.stores.errors import Rejected, StoreError
 from providers.stores.options import InvalidOptions
 from wedbackup.core import audit, events
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock

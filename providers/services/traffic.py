@@ -17,7 +17,7 @@ from providers import registry
 from providers.models import Location, Traffic
 from providers.services.purposes import PRUNE, RECOVERY, VALIDATION
 from providers.services.usage import usage_add
-from providers.stores.base import Paused
+from providers.stores.errors import Paused
 from providers.stores.options import InvalidOptions
 from providers.wrappers.hours import OfficeHours
 from providers.wrappers.noted import CallNotes

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from providers.models import Location, Validation
 from providers.services.locations import error_text, store_of
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.validation import Finding, validate_store
 from providers.wrappers.stack import wrap_store
 from wedbackup.core import audit, events, live

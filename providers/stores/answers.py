@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a provider, in the words of providers.stores.base: the same for every one of them.
+"""What goes wrong on the way to a provider, in the words of providers.stores.errors: the same for every one of them.
 
 A provider's file maps its own error codes first and leaves the rest to these functions.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from urllib3 import exceptions as line
 
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     LocationFull,
     NoAnswer,

@@ -39,22 +39,15 @@ from providers.stores.azure_errors import answer_may_be_lost, map_error
 from providers.stores.azure_options import AzureOptions, Tier
 from providers.stores.azure_rights import ACCOUNT_KEY_RIGHTS, least_rights, read_sas_token
 from providers.stores.azure_upload import BlockUpload, Content, put_at_once, stored_sha256
-from providers.stores.base import (
-    Buffer,
-    Capabilities,
-    Checksum,
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, PlaceFacts, Proof, StoredHash, Wire
+from providers.stores.errors import (
     CredentialExpired,
     LocationMissing,
     ObjectCorrupt,
-    ObjectInfo,
     ObjectNotFound,
-    PlaceFacts,
-    Proof,
-    StoredHash,
     StoreError,
     StoreUnavailable,
     Unsupported,
-    Wire,
 )
 from providers.stores.networked import NetworkedStore
 from providers.stores.per_process import PerProcess

@@ -1,4 +1,4 @@
-"""What Azure Blob Storage answers when something goes wrong, in the words of providers.stores.base.
+"""What Azure Blob Storage answers when something goes wrong, in the words of providers.stores.errors.
 
 Azure's own error code decides first; answers to HEAD have no body, but carry the code in a header.
 Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
@@ -20,7 +20,7 @@ from providers.stores.answers import (
     retry_after_seconds,
     timed_out,
 )
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     Archived,
     ChecksumMismatch,

@@ -14,7 +14,7 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings, StandardBlobTier
 
-from providers.stores.base import ChecksumMismatch
+from providers.stores.errors import ChecksumMismatch
 from providers.stores.transfer import Body, Pace
 from wedbackup.core.clock import Clock
 

@@ -37,13 +37,8 @@ from providers.stores.base import (
     Buffer,
     Capabilities,
     Checksum,
-    ChecksumMismatch,
     Holds,
-    InvalidName,
-    LocationMissing,
-    ObjectCorrupt,
     ObjectInfo,
-    ObjectNotFound,
     PlaceFacts,
     Proof,
     StoredHash,
@@ -62,6 +57,7 @@ from providers.stores.box_errors import (
 from providers.stores.box_line import BoxLine
 from providers.stores.box_tree import BoxTree, Item
 from providers.stores.box_upload import PartUploads, Target, upload_at_once
+from providers.stores.errors import ChecksumMismatch, InvalidName, LocationMissing, ObjectCorrupt, ObjectNotFound
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess

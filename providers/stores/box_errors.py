@@ -1,4 +1,4 @@
-"""Box's exceptions, in the words of providers.stores.base.
+"""Box's exceptions, in the words of providers.stores.errors.
 
 https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/
 """
@@ -17,7 +17,7 @@ from providers.stores.answers import (
     reason,
     retry_after_seconds,
 )
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     InvalidName,

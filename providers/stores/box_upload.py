@@ -19,10 +19,10 @@ from box_sdk_gen import (
     UploadFileVersionAttributes,
 )
 
-from providers.stores.base import StoreUnavailable
 from providers.stores.box_errors import FAILURES, SessionGone, map_error, status_of
 from providers.stores.box_line import Stream
 from providers.stores.box_tree import Item
+from providers.stores.errors import StoreUnavailable
 from providers.stores.unfinished import UnfinishedUploads
 from wedbackup.core.clock import Clock
 

@@ -23,7 +23,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from providers.stores.base import Capabilities, Checksum, Holds, ObjectNotFound
+from providers.stores.base import Capabilities, Checksum, Holds
+from providers.stores.errors import ObjectNotFound
 from providers.stores.local import LocalOptions, LocalStore
 from providers.stores.options import InvalidOptions, option
 

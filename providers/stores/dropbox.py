@@ -28,25 +28,11 @@ from dropbox.exceptions import ApiError, HttpError
 from dropbox.files import FileMetadata, FolderMetadata, WriteMode
 
 from providers.stores import dropbox_sharing
-from providers.stores.base import (
-    Buffer,
-    Capabilities,
-    Checksum,
-    ChecksumMismatch,
-    Holds,
-    LocationMissing,
-    ObjectCorrupt,
-    ObjectInfo,
-    ObjectNotFound,
-    PlaceFacts,
-    Proof,
-    StoredHash,
-    StoreError,
-    Wire,
-)
+from providers.stores.base import Buffer, Capabilities, Checksum, Holds, ObjectInfo, PlaceFacts, Proof, StoredHash, Wire
 from providers.stores.dropbox_errors import FAILURES, answer_may_be_lost, map_error, session_is_gone, tags_of
 from providers.stores.dropbox_line import BLOCK_BYTES, DropboxLine, content_hash, content_hash_of_block
 from providers.stores.dropbox_upload import SessionUploads
+from providers.stores.errors import ChecksumMismatch, LocationMissing, ObjectCorrupt, ObjectNotFound, StoreError
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from providers.stores.per_process import PerProcess

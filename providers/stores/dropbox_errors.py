@@ -1,4 +1,4 @@
-"""Dropbox's exceptions, in the words of providers.stores.base.
+"""Dropbox's exceptions, in the words of providers.stores.errors.
 
 Dropbox answers most refusals with 409 and a nest of tags, such as path / insufficient_space: the innermost known tag
 decides. https://www.dropbox.com/developers/documentation/http/documentation#error-handling
@@ -19,7 +19,7 @@ from providers.stores.answers import (
     reason,
     retry_after_seconds,
 )
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     CredentialExpired,

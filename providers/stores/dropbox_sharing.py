@@ -9,7 +9,7 @@ import dropbox
 from dropbox import sharing
 from dropbox.exceptions import ApiError
 
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.sharing import Link
 
 

@@ -25,24 +25,17 @@ from urllib.parse import quote
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from providers.stores.base import (
-    Buffer,
-    Capabilities,
-    Checksum,
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, PlaceFacts, Proof, StoredHash, Wire
+from providers.stores.errors import (
     ChecksumMismatch,
     CredentialExpired,
     LocationMissing,
     ObjectCorrupt,
-    ObjectInfo,
     ObjectNotFound,
-    PlaceFacts,
-    Proof,
     Rejected,
-    StoredHash,
     StoreError,
     StoreUnavailable,
     Unsupported,
-    Wire,
 )
 from providers.stores.gcs_bucket import facts_of, policies_for
 from providers.stores.gcs_client import Client, open_client

@@ -20,7 +20,7 @@ from google.auth import crypt, jwt
 from google.auth.credentials import Credentials
 
 from providers.stores.answers import MESSAGE_CHARACTERS, error_of_answer, retry_after_seconds
-from providers.stores.base import AccessDenied, ClockSkewed, CredentialExpired, StoreError
+from providers.stores.errors import AccessDenied, ClockSkewed, CredentialExpired, StoreError
 from providers.stores.options import InvalidOptions
 from wedbackup.core.clock import Clock
 

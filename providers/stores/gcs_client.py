@@ -13,7 +13,7 @@ import requests
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.transport.requests import AuthorizedSession, Request
 
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.gcs_account import ServiceAccount, read_key
 from providers.stores.gcs_options import GCSOptions
 from providers.stores.gcs_upload import Line

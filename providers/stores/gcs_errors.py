@@ -1,4 +1,4 @@
-"""What Google Cloud Storage answers when something goes wrong, in the words of providers.stores.base.
+"""What Google Cloud Storage answers when something goes wrong, in the words of providers.stores.errors.
 
 Codes and reasons: https://cloud.google.com/storage/docs/json_api/v1/status-codes
 An answer's own words are used, never the SDK's: those begin with the URL, and the URL of an upload session is a secret.
@@ -22,7 +22,7 @@ from providers.stores.answers import (
     retry_after_seconds,
     timed_out,
 )
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     CredentialExpired,

@@ -26,7 +26,7 @@ import google_crc32c
 import requests
 from google.api_core.exceptions import GoogleAPICallError, from_http_response
 
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.gcs_errors import CAUGHT
 from providers.stores.transfer import SEND_BYTES, Body, Pace
 from wedbackup.core.clock import Clock

@@ -22,24 +22,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from providers.stores.base import (
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, ObjectStore, Proof, check_name
+from providers.stores.errors import (
     AccessDenied,
-    Buffer,
-    Capabilities,
-    Checksum,
     ChecksumMismatch,
     InvalidName,
     LocationFull,
     LocationMissing,
     ObjectCorrupt,
-    ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
-    Proof,
     Rejected,
     StoreError,
     StoreUnavailable,
-    check_name,
 )
 from providers.stores.options import InvalidOptions, option
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock

@@ -10,18 +10,8 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 
-from providers.stores.base import (
-    Buffer,
-    Capabilities,
-    Checksum,
-    LocationFull,
-    ObjectCorrupt,
-    ObjectInfo,
-    ObjectNotFound,
-    ObjectStore,
-    Proof,
-    check_name,
-)
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, ObjectStore, Proof, check_name
+from providers.stores.errors import LocationFull, ObjectCorrupt, ObjectNotFound
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 

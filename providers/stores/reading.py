@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from providers.stores.base import ObjectStore, StoreUnavailable
+from providers.stores.base import ObjectStore
+from providers.stores.errors import StoreUnavailable
 from providers.stores.transfer import Pace
 from wedbackup.core.clock import Clock
 

@@ -31,20 +31,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from providers.stores import s3_facts, s3_objects
-from providers.stores.base import (
-    Buffer,
-    Capabilities,
-    Checksum,
-    ObjectCorrupt,
-    ObjectInfo,
-    ObjectNotFound,
-    PlaceFacts,
-    Proof,
-    StoredHash,
-    StoreUnavailable,
-    Unsupported,
-    Wire,
-)
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, PlaceFacts, Proof, StoredHash, Wire
+from providers.stores.errors import ObjectCorrupt, ObjectNotFound, StoreUnavailable, Unsupported
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, option
 from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading

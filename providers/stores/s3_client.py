@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from providers.stores.base import Checksum, LocationMissing, ObjectNotFound
+from providers.stores.base import Checksum
+from providers.stores.errors import LocationMissing, ObjectNotFound
 from providers.stores.per_process import PerProcess
 from providers.stores.s3_errors import code_of, map_error, says_nothing, status_of
 from providers.stores.s3_options import BucketOptions

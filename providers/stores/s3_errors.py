@@ -1,4 +1,4 @@
-"""What S3 and its dialects answer when something goes wrong, in the words of providers.stores.base.
+"""What S3 and its dialects answer when something goes wrong, in the words of providers.stores.errors.
 
 The codes of all dialects stand together: none means one thing here and another there. Where the code is missing (the
 S3 endpoint of Supabase, every answer to HEAD) the HTTP status, the bucket's region and the server's clock decide.
@@ -18,7 +18,7 @@ from providers.stores.answers import (
     retry_after_seconds,
     timed_out,
 )
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     Archived,
     ChecksumMismatch,

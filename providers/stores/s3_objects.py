@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from providers.stores.base import Checksum, Unsupported
+from providers.stores.base import Checksum
+from providers.stores.errors import Unsupported
 from providers.stores.s3_errors import code_of
 from providers.stores.s3_options import ARCHIVE_CLASSES, GIBIBYTE, UNLOCKED, Dialect, Encryption, Keeping, LockMode
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from providers.stores.base import Checksum, StoreUnavailable
+from providers.stores.base import Checksum
+from providers.stores.errors import StoreUnavailable
 from providers.stores.s3_errors import answer_may_be_lost, map_error
 from providers.stores.transfer import Body, Pace
 from wedbackup.core.clock import Clock

@@ -28,22 +28,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from providers.stores.base import (
+from providers.stores.base import Buffer, Capabilities, Checksum, ObjectInfo, PlaceFacts, Proof, StoredHash, Wire
+from providers.stores.errors import (
     AccessDenied,
-    Buffer,
-    Capabilities,
-    Checksum,
     ChecksumMismatch,
     LocationMissing,
     ObjectCorrupt,
-    ObjectInfo,
     ObjectNotFound,
-    PlaceFacts,
-    Proof,
-    StoredHash,
     StoreError,
     StoreUnavailable,
-    Wire,
 )
 from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, LineOptions, option

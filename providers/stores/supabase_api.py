@@ -1,4 +1,4 @@
-"""Talking to one Supabase project's Storage service, and what its refusals mean in the words of providers.stores.base.
+"""Talking to one Supabase project's Storage service; its refusals in the words of providers.stores.errors.
 
 The service answers most refusals with HTTP 400 and the true status in the body: `{"statusCode": "404", "error":
 "not_found", "code": "NoSuchKey", "message": "Object not found"}`; the resumable (TUS) part answers with the true status
@@ -23,7 +23,8 @@ import requests
 from urllib3 import exceptions as line
 
 from providers.stores.answers import chain, error_of_answer, error_of_connection, retry_after_seconds
-from providers.stores.base import (
+from providers.stores.base import check_name
+from providers.stores.errors import (
     AccessDenied,
     CredentialExpired,
     InvalidName,
@@ -34,7 +35,6 @@ from providers.stores.base import (
     StoreError,
     StoreUnavailable,
     Throttled,
-    check_name,
 )
 from providers.stores.options import InvalidOptions, LineOptions
 from providers.stores.per_process import PerProcess

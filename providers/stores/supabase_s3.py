@@ -16,16 +16,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.stores.base import (
-    Buffer,
-    Checksum,
-    ChecksumMismatch,
-    ObjectInfo,
-    ObjectNotFound,
-    PlaceFacts,
-    Proof,
-    StoreUnavailable,
-)
+from providers.stores.base import Buffer, Checksum, ObjectInfo, PlaceFacts, Proof
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreUnavailable
 from providers.stores.options import option
 from providers.stores.reading import sha256_by_reading
 from providers.stores.s3 import S3Store

@@ -23,7 +23,7 @@ from datetime import datetime
 
 import requests
 
-from providers.stores.base import ChecksumMismatch, LocationMissing, ObjectNotFound, StoreError, StoreUnavailable
+from providers.stores.errors import ChecksumMismatch, LocationMissing, ObjectNotFound, StoreError, StoreUnavailable
 from providers.stores.supabase_api import Service
 from providers.stores.transfer import Body, Pace
 from providers.stores.unfinished import UnfinishedUploads

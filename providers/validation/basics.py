@@ -6,7 +6,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from providers.stores.base import Checksum, ChecksumMismatch, InvalidName, ObjectCorrupt, ObjectNotFound
+from providers.stores.base import Checksum
+from providers.stores.errors import ChecksumMismatch, InvalidName, ObjectCorrupt, ObjectNotFound
 from providers.validation.promise import Promise, require, require_error
 from providers.validation.room import Room, sha256_of
 

@@ -6,7 +6,8 @@ import gzip
 import os
 import random
 
-from providers.stores.base import Capabilities, ObjectCorrupt, ObjectNotFound, Proof
+from providers.stores.base import Capabilities, Proof
+from providers.stores.errors import ObjectCorrupt, ObjectNotFound
 from providers.validation.lines import UNTOUCHED, line_of
 from providers.validation.promise import Promise, require, require_error
 from providers.validation.room import Room, sha256_of

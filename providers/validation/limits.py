@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from providers.stores.base import Capabilities, ObjectNotFound, Rejected, StoreError, Unsupported
+from providers.stores.base import Capabilities
+from providers.stores.errors import ObjectNotFound, Rejected, StoreError, Unsupported
 from providers.validation.promise import Promise, PromiseBroken, require, require_error
 from providers.validation.room import Room
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from providers.stores.base import ObjectStore, StoreError, Wire
+from providers.stores.base import ObjectStore, Wire
+from providers.stores.errors import StoreError
 from providers.validation.bench import Bench
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

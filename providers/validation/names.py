@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from functools import partial
 
-from providers.stores.base import NAME_BYTES_MAX, Capabilities, InvalidName, ObjectNotFound, StoreError
+from providers.stores.base import NAME_BYTES_MAX, Capabilities
+from providers.stores.errors import InvalidName, ObjectNotFound, StoreError
 from providers.validation.promise import Promise, require, require_error
 from providers.validation.room import Room
 

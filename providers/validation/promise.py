@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from providers.stores.base import Capabilities, StoreError
+from providers.stores.base import Capabilities
+from providers.stores.errors import StoreError
 
 if TYPE_CHECKING:
     from providers.validation.room import Room

@@ -6,7 +6,7 @@ import email.utils
 import os
 from datetime import timedelta
 
-from providers.stores.base import StoreError, StoreUnavailable, Throttled
+from providers.stores.errors import StoreError, StoreUnavailable, Throttled
 from providers.validation.faults import Fault, Reply
 from providers.validation.lines import (
     UNTOUCHED,

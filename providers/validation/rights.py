@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from providers.stores.base import AccessDenied, LocationMissing, ObjectNotFound, ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import AccessDenied, LocationMissing, ObjectNotFound, StoreError
 from providers.stores.options import InvalidOptions
 from providers.validation.bench import Bench
 from providers.validation.lines import UNTOUCHED, beside, error_of, errors_of_all, line_of, reply_to, requests_of

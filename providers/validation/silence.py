@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from providers.stores.base import ClockSkewed, NoAnswer, ObjectStore, StoreError, StoreUnavailable
+from providers.stores.base import ObjectStore
+from providers.stores.errors import ClockSkewed, NoAnswer, StoreError, StoreUnavailable
 from providers.validation.bench import CONNECT_SECONDS, READ_SECONDS, Bench
 from providers.validation.certificates import Authority
 from providers.validation.faultproxy import FaultProxy

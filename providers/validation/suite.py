@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 
-from providers.stores.base import ObjectNotFound, ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import ObjectNotFound, StoreError
 from providers.validation import (
     basics,
     integrity,

@@ -7,7 +7,8 @@ import pickle
 import threading
 from functools import partial
 
-from providers.stores.base import Capabilities, ObjectNotFound, StoreError
+from providers.stores.base import Capabilities
+from providers.stores.errors import ObjectNotFound, StoreError
 from providers.validation.lines import with_second_attempt
 from providers.validation.promise import Exempt, Promise, PromiseBroken, require, require_error
 from providers.validation.room import Room, sha256_of

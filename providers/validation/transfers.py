@@ -6,15 +6,8 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 
-from providers.stores.base import (
-    Capabilities,
-    ChecksumMismatch,
-    NoAnswer,
-    ObjectNotFound,
-    ObjectStore,
-    StoreError,
-    StoreUnavailable,
-)
+from providers.stores.base import Capabilities, ObjectStore
+from providers.stores.errors import ChecksumMismatch, NoAnswer, ObjectNotFound, StoreError, StoreUnavailable
 from providers.validation.basics import LARGE_BYTES_MAX
 from providers.validation.faults import Fault, Reply
 from providers.validation.lines import (

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from providers.models import Location
 from providers.services.protected import KIND, marker_moment
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.access import platform_only
 
 

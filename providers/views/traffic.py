@@ -25,7 +25,7 @@ from providers.services.pauses import (
     traffic_resume,
 )
 from providers.services.traffic import traffic_row
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.access import admin_only
 from wedbackup.core.templatetags.words import size
 

@@ -16,7 +16,8 @@ from providers import registry
 from providers.forms import CredentialForm, PlaceForm
 from providers.models import Location
 from providers.services.locations import location_create
-from providers.stores.base import Holds, StoreError
+from providers.stores.base import Holds
+from providers.stores.errors import StoreError
 from providers.stores.options import InvalidOptions, credential_fields
 from wedbackup.core.access import admin_only
 from wedbackup.core.sealing import SealingError

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from providers.stores.base import LOCATION_TROUBLE, UNTRIED, BreakerOpen, InvalidName, ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import LOCATION_TROUBLE, UNTRIED, BreakerOpen, InvalidName, StoreError
 from providers.wrappers.base import Call, Wrapper
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 

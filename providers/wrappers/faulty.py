@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.stores.base import (
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore
+from providers.stores.errors import (
     AccessDenied,
-    Buffer,
     LocationFull,
     LocationMissing,
     NoAnswer,
-    ObjectInfo,
     ObjectNotFound,
-    ObjectStore,
     StoreError,
     StoreUnavailable,
     Throttled,

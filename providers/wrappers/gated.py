@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from providers.stores.base import BreakerOpen, LocationFull, ObjectStore, Paused
+from providers.stores.base import ObjectStore
+from providers.stores.errors import BreakerOpen, LocationFull, Paused
 from providers.wrappers.base import Call, Operation, Wrapper
 from providers.wrappers.valve import Valve
 

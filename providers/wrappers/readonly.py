@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from providers.stores.base import ReadOnly
+from providers.stores.errors import ReadOnly
 from providers.wrappers.base import Call, Operation, Wrapper
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.stores.base import NoAnswer, ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import NoAnswer, StoreError
 from providers.wrappers.base import Call, Wrapper
 from providers.wrappers.valve import Valve
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock

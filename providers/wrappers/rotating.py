@@ -18,15 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from providers.stores.base import (
-    AccessDenied,
-    Buffer,
-    ClockSkewed,
-    ObjectInfo,
-    ObjectStore,
-    PlaceFacts,
-    StoreError,
-)
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore, PlaceFacts
+from providers.stores.errors import AccessDenied, ClockSkewed, StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from providers.stores.base import Buffer, NoAnswer, ObjectInfo, ObjectStore
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore
+from providers.stores.errors import NoAnswer
 from providers.stores.transfer import SLOWEST_BYTES_PER_SECOND
 from providers.wrappers.base import Call, Operation, Wrapper
 

@@ -28,7 +28,7 @@ from backups.worker import (
     run_next,
     stop_runs,
 )
-from providers.stores.base import BreakerOpen, StoreUnavailable, Throttled
+from providers.stores.errors import BreakerOpen, StoreUnavailable, Throttled
 from tests.cast import Cast
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import AuditEntry, Event

@@ -19,7 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from providers.stores.base import ObjectStore, StoreError
+from providers.stores.base import ObjectStore
+from providers.stores.errors import StoreError
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.rotating import RotatingStore

@@ -7,7 +7,7 @@ from django.test import Client
 
 from providers.models import Location, Traffic
 from providers.services.locations import location_report
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from tests.pages.conftest import House, signed_in
 from wedbackup.core.models import AuditEntry
 

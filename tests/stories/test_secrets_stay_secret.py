@@ -36,7 +36,7 @@ from providers.services.locations import location_create, location_open, locatio
 from providers.services.probes import location_probe
 from providers.services.purposes import RECOVERY
 from providers.services.validations import location_validate
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from tests.backups.ground import Ground
 from tests.servers.fake_http import Answer, Request, serving
 from wedbackup.core import logs

@@ -18,7 +18,8 @@ from backups.engine.backup.board import FAILED, LAGGING, Board
 from backups.engine.backup.messages import Destination, DestinationDropped, Message, PackStored
 from backups.engine.errors import Cancelled
 from backups.engine.format import BLOB_MAX_BYTES, MIB, PACK_TARGET_BYTES, FileKind, file_name
-from providers.stores.base import LOCATION_TROUBLE, UNTRIED, ObjectStore, Proof, StoreError
+from providers.stores.base import ObjectStore, Proof
+from providers.stores.errors import LOCATION_TROUBLE, UNTRIED, StoreError
 
 BUFFER_BYTES = PACK_TARGET_BYTES + BLOB_MAX_BYTES + MIB
 UPLOADERS = 2  # threads per destination: one sends while the other's disk or server confirms

@@ -21,7 +21,7 @@ from backups.engine.format.repository import Repository, pack_document
 from backups.engine.progress import CancelToken
 from backups.engine.upkeep.copies import Place
 from backups.engine.upkeep.replicate import replicate
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 
 Document = tuple[FileKind, str, bytes]
 

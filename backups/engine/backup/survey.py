@@ -21,7 +21,7 @@ from backups.engine.format.pack import HEADER_BYTES_MAX, PackedBlob, header_leng
 from backups.engine.format.repository import Repository, unpack_document
 from backups.engine.parallel import each
 from backups.engine.upkeep.copies import Listing
-from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 
 _TAIL_BYTES = 64 * 1024  # holds the header of nearly every pack
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from backups.engine.errors import Damaged, Locked
 from backups.engine.format import FileKind, format_time, parse_time, to_datetime
 from backups.engine.format.repository import Repository
-from providers.stores.base import ObjectNotFound, StoreError
+from providers.stores.errors import ObjectNotFound, StoreError
 from wedbackup.core.clock import Clock
 
 STALE_SECONDS = 30 * 60  # restic's staleLockTimeout

@@ -28,7 +28,8 @@ from backups.engine.format.pack import open_blob
 from backups.engine.format.polynomial import is_irreducible, random_polynomial
 from backups.engine.format.snapshot import Snapshot, decode_snapshot
 from backups.engine.format.tree import Node, decode_tree
-from providers.stores.base import Buffer, ObjectInfo, ObjectNotFound, ObjectStore
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore
+from providers.stores.errors import ObjectNotFound
 
 _COMPRESSED_JSON = 2  # first plain byte of an unpacked file whose JSON is a zstd frame
 

@@ -18,7 +18,7 @@ from backups.engine.format.tree import Node, decode_tree
 from backups.engine.restore.ranges import BlobPlace, PackRange, merge_ranges
 from backups.engine.streams import map_in_streams
 from backups.engine.upkeep.copies import Copy, CopyProblem, Place, list_kind, object_name
-from providers.stores.base import ObjectNotFound, StoreError
+from providers.stores.errors import ObjectNotFound, StoreError
 
 STREAMS = 4
 

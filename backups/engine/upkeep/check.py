@@ -25,7 +25,7 @@ from backups.engine.streams import in_streams
 from backups.engine.upkeep.copies import Copy, fetch_config, list_copy, object_name
 from backups.engine.upkeep.findings import CheckResult, Finding, Kind, Verdict
 from backups.engine.upkeep.sample import sample
-from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 
 __all__ = ["CheckResult", "Finding", "Kind", "Verdict", "check"]
 

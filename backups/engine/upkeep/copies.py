@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backups.engine.format import CONFIG_NAME, ID_BYTES, FileKind, file_name, hash_hex
-from providers.stores.base import ObjectNotFound, ObjectStore
+from providers.stores.base import ObjectStore
+from providers.stores.errors import ObjectNotFound
 
 # Readers list in this order: a snapshot seen here needs only what is in the lists made after it.
 READING_ORDER = (FileKind.SNAPSHOTS, FileKind.INDEX, FileKind.DATA, FileKind.KEYS)

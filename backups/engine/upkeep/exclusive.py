@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from backups.engine.errors import Locked
 from backups.engine.format.lock import LockHold, hold_lock
 from backups.engine.format.repository import Repository
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
 
 

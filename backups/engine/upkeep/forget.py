@@ -11,7 +11,7 @@ from backups.engine.format import FileKind
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.copies import list_kind
 from backups.engine.upkeep.exclusive import lock_each
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
 
 

@@ -19,7 +19,7 @@ from backups.engine.format.key import ScryptCost, make_key_file, open_key_file
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.copies import Copy, fetch_verified, list_kind, object_name
 from backups.engine.upkeep.exclusive import lock_each
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
 
 

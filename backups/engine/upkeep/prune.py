@@ -27,7 +27,7 @@ from backups.engine.restore.vault_reader import VaultReader
 from backups.engine.upkeep.copies import Listing, list_copy
 from backups.engine.upkeep.exclusive import lock_each
 from backups.engine.upkeep.prune_plan import PrunePlan, find_used, load_indexes, plan_prune
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
 
 TOLERATED = 0.1  # share of unneeded bytes in a pack that is not worth rewriting it

@@ -25,7 +25,7 @@ from backups.engine.upkeep.copies import (
     list_copy,
     object_name,
 )
-from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 
 STREAMS = 4  # each holds one pack in memory
 

@@ -18,7 +18,7 @@ from backups.engine.progress import CancelToken, Listener, Progress, ignore
 from backups.engine.streams import in_streams
 from backups.engine.upkeep.copies import Copy, object_name
 from backups.engine.upkeep.findings import Finding, Kind, Sample
-from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 
 STREAMS = 4
 _SYSTEM_RANDOM = random.SystemRandom()

@@ -10,7 +10,7 @@ from backups.engine.progress import CancelToken, Listener, Progress, ignore
 from backups.engine.streams import in_streams
 from backups.engine.upkeep.copies import Copy, Listing, fetch_config, list_copy
 from backups.engine.upkeep.findings import CheckResult, Finding, Kind
-from providers.stores.base import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 
 STREAMS = 4
 

@@ -20,7 +20,7 @@ from backups.models import Snapshot
 from backups.services.recovering import open_for_recovery
 from backups.services.recovery_target import target_refuse_unsafe
 from backups.terminal import QUIET_SECONDS
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.templatetags.words import number, size
 

@@ -18,7 +18,7 @@ from backups.services.installation import (
 )
 from backups.services.people import person_create
 from providers.models import Location
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.validation import Finding
 from wedbackup.core.models import User
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from providers import registry
 from providers.management.answers import add_value_arguments, location_named, values_given
 from providers.services.validations import location_validate
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.stores.options import InvalidOptions
 from providers.validation import Finding, State, validate_store
 from providers.wrappers.stack import wrap_store

@@ -13,7 +13,7 @@ from backups.services.documents import document_folder_add, documents_enqueue_du
 from backups.states import JobState
 from providers.models import Location
 from providers.services.locations import location_create
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from tests.backups.ground import Ground

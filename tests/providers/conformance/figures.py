@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.registry import KINDS
-from providers.stores.base import ObjectStore, StoreError, StoreUnavailable, Throttled
+from providers.stores.base import ObjectStore
+from providers.stores.errors import StoreError, StoreUnavailable, Throttled
 from providers.stores.options import LineOptions
 from providers.validation import Room
 from providers.validation.bench import Bench

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from providers.stores.base import AccessDenied, Buffer, ObjectInfo, ObjectStore, PlaceFacts, StoreError
+from providers.stores.base import Buffer, ObjectInfo, ObjectStore, PlaceFacts
+from providers.stores.errors import AccessDenied, StoreError
 from providers.stores.memory import MemoryStore
 from providers.stores.options import LineOptions, option
 

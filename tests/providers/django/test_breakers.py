@@ -6,7 +6,7 @@ import pytest
 
 from providers.models import Location
 from providers.services.breakers import ROW_POLICY, RowBreakerState, breaker_of, breaker_reset, breaker_words
-from providers.stores.base import BreakerOpen, Paused, StoreUnavailable
+from providers.stores.errors import BreakerOpen, Paused, StoreUnavailable
 from providers.wrappers.breaker import Breaker, BreakerReading, Phase
 from wedbackup.core.clock import ManualClock
 from wedbackup.core.models import AuditEntry, Event

@@ -26,7 +26,7 @@ from providers.services.locations import (
     store_with,
 )
 from providers.services.probes import location_probe
-from providers.stores.base import StoreError
+from providers.stores.errors import StoreError
 from providers.stores.memory import MemoryStore
 from providers.stores.options import InvalidOptions, LineOptions, option
 from tests.bench.rotation import innermost_rotating

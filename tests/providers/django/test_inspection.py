@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 
 from providers.models import Credential, Location
 from providers.services.inspection import location_inspect, locations_inspect
-from providers.stores.base import CredentialExpired, PlaceFacts
+from providers.stores.base import PlaceFacts
+from providers.stores.errors import CredentialExpired
 from tests.providers.django.cloud import Cloud
 from wedbackup.core.clock import ManualClock
 

@@ -28,7 +28,7 @@ from providers.services.locations import (
 )
 from providers.services.machine import machine_name, medium_of
 from providers.services.validations import location_validate
-from providers.stores.base import BreakerOpen, ObjectNotFound, Rejected, StoreError, StoreUnavailable
+from providers.stores.errors import BreakerOpen, ObjectNotFound, Rejected, StoreError, StoreUnavailable
 from providers.stores.options import InvalidOptions
 from providers.wrappers.breaker import Phase
 from wedbackup.core.clock import ManualClock

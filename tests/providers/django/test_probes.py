@@ -12,12 +12,12 @@ from providers.models import HealthSample, Location
 from providers.services import probes
 from providers.services.locations import location_open
 from providers.services.probes import location_probe, probe_due
-from providers.stores.base import (
+from providers.stores.base import ObjectStore
+from providers.stores.errors import (
     AccessDenied,
     Archived,
     CredentialExpired,
     LocationFull,
-    ObjectStore,
     StoreError,
     StoreUnavailable,
     Throttled,

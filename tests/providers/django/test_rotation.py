@@ -22,7 +22,8 @@ from providers.services.rotation import (
     rotation_continue,
     rotations_continue,
 )
-from providers.stores.base import CredentialExpired, PlaceFacts, StoreUnavailable
+from providers.stores.base import PlaceFacts
+from providers.stores.errors import CredentialExpired, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from providers.stores.options import InvalidOptions
 from tests.providers.django.cloud import Cloud

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers.models import Location
-from providers.stores.base import AccessDenied
+from providers.stores.errors import AccessDenied
 from providers.stores.s3 import S3Options, S3Store
 from providers.validation.faultproxy import FaultProxy
 from tests.bench.rotation import make_location, rotate_under_load

@@ -27,7 +27,7 @@ from providers.services.pauses import (
 from providers.services.probes import probe_due
 from providers.services.purposes import PRUNE, RECOVERY, VALIDATION
 from providers.services.traffic import circumstances, rules_of, rules_refresh, valve_of
-from providers.stores.base import BreakerOpen, LocationFull, Paused, StoreUnavailable
+from providers.stores.errors import BreakerOpen, LocationFull, Paused, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from providers.wrappers.valve import Flow, Rules
 from wedbackup.core.clock import ManualClock

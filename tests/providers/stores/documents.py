@@ -13,16 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from providers.stores.base import (
-    Holds,
-    InvalidName,
-    LocationMissing,
-    NoAnswer,
-    ObjectNotFound,
-    ObjectStore,
-    StoreError,
-    StoreUnavailable,
-)
+from providers.stores.base import Holds, ObjectStore
+from providers.stores.errors import InvalidName, LocationMissing, NoAnswer, ObjectNotFound, StoreError, StoreUnavailable
 from providers.stores.sharing import Shared
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

@@ -11,7 +11,8 @@ import pytest
 
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import MEBIBYTE
-from providers.stores.base import (
+from providers.stores.base import Proof
+from providers.stores.errors import (
     AccessDenied,
     Archived,
     ChecksumMismatch,
@@ -20,7 +21,6 @@ from providers.stores.base import (
     LocationFull,
     LocationMissing,
     ObjectCorrupt,
-    Proof,
     Rejected,
     StoreError,
     StoreUnavailable,

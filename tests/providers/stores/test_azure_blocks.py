@@ -14,13 +14,8 @@ import pytest
 
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import MEBIBYTE
-from providers.stores.base import (
-    AccessDenied,
-    ChecksumMismatch,
-    ObjectNotFound,
-    Proof,
-    StoreUnavailable,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, ChecksumMismatch, ObjectNotFound, StoreUnavailable
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault
 from tests.servers.azure import LARGE, SMALL_BLOCKS, refusal

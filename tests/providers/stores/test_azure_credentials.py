@@ -13,12 +13,8 @@ import pytest
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import MEBIBYTE, AzureOptions
 from providers.stores.azure_rights import read_sas_token
-from providers.stores.base import (
-    AccessDenied,
-    CredentialExpired,
-    Proof,
-    StoreUnavailable,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, CredentialExpired, StoreUnavailable
 from providers.stores.options import InvalidOptions
 from providers.validation.faultproxy import FaultProxy
 from tests.servers.azure import LARGE, PACK, SMALL_BLOCKS

@@ -9,12 +9,8 @@ import pytest
 
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import Tier
-from providers.stores.base import (
-    Archived,
-    Proof,
-    StoreError,
-    Unsupported,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import Archived, StoreError, Unsupported
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from tests.servers.azure import LARGE, PACK, PACK_SHA256, SMALL_BLOCKS, properties

@@ -10,12 +10,8 @@ import pytest
 
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import AzureOptions
-from providers.stores.base import (
-    LocationMissing,
-    NoAnswer,
-    ObjectStore,
-    StoreUnavailable,
-)
+from providers.stores.base import ObjectStore
+from providers.stores.errors import LocationMissing, NoAnswer, StoreUnavailable
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.metered import Measurement

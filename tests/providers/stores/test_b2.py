@@ -12,7 +12,8 @@ import pytest
 
 from providers.registry import open_store
 from providers.stores.b2 import B2Options, B2Store
-from providers.stores.base import LocationFull, Proof, Rejected, StoreError, StoreUnavailable, Throttled, Unsupported
+from providers.stores.base import Proof
+from providers.stores.errors import LocationFull, Rejected, StoreError, StoreUnavailable, Throttled, Unsupported
 from providers.stores.options import InvalidOptions
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy

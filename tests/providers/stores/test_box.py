@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.base import Proof
+from providers.stores.box import KEY, PARTS_FROM_BYTES, BoxOptions, BoxStore
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     InvalidName,
     LocationFull,
     ObjectCorrupt,
-    Proof,
     Rejected,
     StoreError,
     StoreUnavailable,
     Throttled,
 )
-from providers.stores.box import KEY, PARTS_FROM_BYTES, BoxOptions, BoxStore
 from providers.stores.options import InvalidOptions
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from providers.stores.base import Holds, LocationMissing
+from providers.stores.base import Holds
 from providers.stores.carbonite import MARKER_NAME, CarboniteOptions, CarboniteStore, Life
+from providers.stores.errors import LocationMissing
 from providers.stores.options import InvalidOptions
 from tests.providers.store_contract import StoreContract
 from wedbackup.core.clock import ManualClock

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.base import Proof
+from providers.stores.dropbox import SCOPES, DropboxOptions, DropboxStore
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     CredentialExpired,
@@ -19,14 +21,12 @@ from providers.stores.base import (
     LocationFull,
     NoAnswer,
     ObjectCorrupt,
-    Proof,
     Rejected,
     StoreError,
     StoreUnavailable,
     Throttled,
     Unsupported,
 )
-from providers.stores.dropbox import SCOPES, DropboxOptions, DropboxStore
 from providers.stores.options import InvalidOptions
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

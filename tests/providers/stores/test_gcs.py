@@ -12,12 +12,8 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
-    ChecksumMismatch,
-    ObjectCorrupt,
-    ObjectNotFound,
-    Proof,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import ChecksumMismatch, ObjectCorrupt, ObjectNotFound
 from providers.stores.gcs import GCSStore
 from providers.stores.gcs_options import GCSOptions, Retention, StorageClass
 from providers.stores.options import InvalidOptions, build_options

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ClockSkewed,
     CredentialExpired,

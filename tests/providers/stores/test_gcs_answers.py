@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     CredentialExpired,

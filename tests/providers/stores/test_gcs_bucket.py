@@ -7,12 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from providers.stores.base import (
-    AccessDenied,
-    Proof,
-    Rejected,
-    Unsupported,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, Rejected, Unsupported
 from providers.stores.gcs import GCSStore
 from providers.stores.gcs_options import Retention
 from providers.validation.faultproxy import FaultProxy

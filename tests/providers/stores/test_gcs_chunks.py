@@ -7,12 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from providers.stores.base import (
-    AccessDenied,
-    NoAnswer,
-    Proof,
-    StoreUnavailable,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, NoAnswer, StoreUnavailable
 from providers.stores.gcs import GCSStore
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

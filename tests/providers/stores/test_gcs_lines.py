@@ -7,14 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import (
-    AccessDenied,
-    ChecksumMismatch,
-    ObjectNotFound,
-    Proof,
-    Rejected,
-    StoreUnavailable,
-)
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, ChecksumMismatch, ObjectNotFound, Rejected, StoreUnavailable
 from providers.stores.gcs import GCSStore
 from providers.stores.gcs_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from providers.stores import local
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     InvalidName,
@@ -203,7 +203,7 @@ def test_a_file_size_limit_is_a_full_location(root: Path) -> None:
     """The kernel itself refuses, in a process of its own."""
     script = (
         "import resource, signal, sys\n"
-        "from providers.stores.base import LocationFull\n"
+        "from providers.stores.errors import LocationFull\n"
         "from providers.stores.local import LocalOptions, LocalStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"

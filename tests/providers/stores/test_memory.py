@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.stores.base import LocationFull, ObjectCorrupt
+from providers.stores.errors import LocationFull, ObjectCorrupt
 from providers.stores.memory import MemoryStore
 from tests.providers.store_contract import StoreContract
 

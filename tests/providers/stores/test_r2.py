@@ -11,16 +11,8 @@ from typing import Any
 import pytest
 
 from providers.registry import open_store
-from providers.stores.base import (
-    AccessDenied,
-    Checksum,
-    ClockSkewed,
-    Proof,
-    Rejected,
-    StoreError,
-    Throttled,
-    Unsupported,
-)
+from providers.stores.base import Checksum, Proof
+from providers.stores.errors import AccessDenied, ClockSkewed, Rejected, StoreError, Throttled, Unsupported
 from providers.stores.options import InvalidOptions
 from providers.stores.r2 import Jurisdiction, R2Class, R2Options, R2Store
 from providers.stores.s3_options import MEBIBYTE

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import Checksum, Proof, StoreUnavailable
+from providers.stores.base import Checksum, Proof
+from providers.stores.errors import StoreUnavailable
 from providers.stores.options import InvalidOptions
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE

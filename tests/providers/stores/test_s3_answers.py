@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     Archived,
     ChecksumMismatch,

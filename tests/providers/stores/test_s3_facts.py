@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from providers.stores.base import LocationMissing, PlaceFacts, StoreUnavailable
+from providers.stores.base import PlaceFacts
+from providers.stores.errors import LocationMissing, StoreUnavailable
 from providers.stores.s3 import S3Store
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from providers.stores.base import Archived, Checksum, ObjectNotFound, Unsupported
+from providers.stores.base import Checksum
+from providers.stores.errors import Archived, ObjectNotFound, Unsupported
 from providers.stores.s3 import StorageClass
 from providers.stores.s3_options import Encryption, LockMode
 from tests.servers.s3 import MEBIBYTE, SMALL_PARTS, open_aws

@@ -10,15 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from providers.stores.base import (
-    Checksum,
-    ChecksumMismatch,
-    NoAnswer,
-    ObjectCorrupt,
-    ObjectNotFound,
-    Proof,
-    StoreUnavailable,
-)
+from providers.stores.base import Checksum, Proof
+from providers.stores.errors import ChecksumMismatch, NoAnswer, ObjectCorrupt, ObjectNotFound, StoreUnavailable
 from providers.stores.s3 import S3Options, S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy

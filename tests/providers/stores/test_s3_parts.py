@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from providers.stores.base import AccessDenied, Checksum, ObjectNotFound, Proof, StoreError, StoreUnavailable
+from providers.stores.base import Checksum, Proof
+from providers.stores.errors import AccessDenied, ObjectNotFound, StoreError, StoreUnavailable
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from providers.stores.base import Checksum, ObjectCorrupt, Proof
+from providers.stores.base import Checksum, Proof
+from providers.stores.errors import ObjectCorrupt
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.base import ObjectStore, Proof
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     CredentialExpired,
@@ -24,8 +25,6 @@ from providers.stores.base import (
     NoAnswer,
     ObjectCorrupt,
     ObjectNotFound,
-    ObjectStore,
-    Proof,
     Rejected,
     StoreError,
     StoreUnavailable,

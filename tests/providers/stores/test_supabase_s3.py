@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.base import Proof
+from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,
     InvalidName,
     LocationMissing,
     ObjectCorrupt,
     ObjectNotFound,
-    Proof,
     StoreUnavailable,
 )
 from providers.stores.options import InvalidOptions

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from providers.registry import open_store
-from providers.stores.base import AccessDenied, Proof, StoreError, Throttled, WrongRegion
+from providers.stores.base import Proof
+from providers.stores.errors import AccessDenied, StoreError, Throttled, WrongRegion
 from providers.stores.options import InvalidOptions
 from providers.stores.s3_options import MEBIBYTE
 from providers.stores.wasabi import WasabiOptions, WasabiStore

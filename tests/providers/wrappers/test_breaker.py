@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from providers.stores.base import (
+from providers.stores.errors import (
     AccessDenied,
     BreakerOpen,
     InvalidName,

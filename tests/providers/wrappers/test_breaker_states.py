@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from providers.stores.base import AccessDenied, BreakerOpen, Paused, StoreUnavailable
+from providers.stores.errors import AccessDenied, BreakerOpen, Paused, StoreUnavailable
 from providers.wrappers.breaker import Breaker, BreakerPolicy, BreakerReading, MemoryBreakerState, Phase
 from wedbackup.core.clock import ManualClock
 

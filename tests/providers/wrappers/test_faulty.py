@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.stores.base import LocationMissing, StoreUnavailable
+from providers.stores.errors import LocationMissing, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.stores.base import BreakerOpen, LocationFull, Paused, StoreUnavailable
+from providers.stores.errors import BreakerOpen, LocationFull, Paused, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from providers.wrappers.gated import GatedStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.stores.base import LocationFull, ObjectNotFound
+from providers.stores.errors import LocationFull, ObjectNotFound
 from providers.stores.memory import MemoryStore
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from providers.stores.base import AccessDenied, LocationFull, NoAnswer, ObjectNotFound, StoreUnavailable, Throttled
+from providers.stores.errors import AccessDenied, LocationFull, NoAnswer, ObjectNotFound, StoreUnavailable, Throttled
 from providers.stores.memory import MemoryStore
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault

@@ -9,14 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from providers.stores.base import (
-    AccessDenied,
-    ClockSkewed,
-    CredentialExpired,
-    ObjectInfo,
-    ObjectStore,
-    StoreUnavailable,
-)
+from providers.stores.base import ObjectInfo, ObjectStore
+from providers.stores.errors import AccessDenied, ClockSkewed, CredentialExpired, StoreUnavailable
 from providers.stores.memory import MemoryStore
 from providers.stores.s3 import S3Options, S3Store
 from providers.wrappers.rotating import LOOK_SECONDS, RotatingStore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.stores.base import BreakerOpen, ReadOnly, StoreUnavailable
+from providers.stores.errors import BreakerOpen, ReadOnly, StoreUnavailable
 from providers.stores.local import LocalOptions, LocalStore
 from providers.stores.memory import MemoryStore
 from providers.wrappers.base import Operation

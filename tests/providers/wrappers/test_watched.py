@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from providers.stores.base import NoAnswer, ObjectInfo, ObjectNotFound, ObjectStore
+from providers.stores.base import ObjectInfo, ObjectStore
+from providers.stores.errors import NoAnswer, ObjectNotFound
 from providers.stores.memory import MemoryStore
 from providers.wrappers.watched import COPIED_BYTES, Patience, WatchedStore
 from tests.providers.store_contract import StoreContract

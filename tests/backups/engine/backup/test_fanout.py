@@ -12,7 +12,8 @@ from backups.engine.backup.board import FAILED, Board
 from backups.engine.backup.fanout import QUEUED_PACKS, FanOut
 from backups.engine.backup.messages import Destination, DestinationDropped, Message, PackStored
 from backups.engine.errors import Cancelled
-from providers.stores.base import ObjectStore, Proof, StoreError
+from providers.stores.base import ObjectStore, Proof
+from providers.stores.errors import StoreError
 from providers.stores.memory import MemoryStore
 from tests.backups.engine.backing import Interposed
 

@@ -14,7 +14,7 @@ from backups.engine.errors import Locked
 from backups.engine.format import FileKind
 from backups.engine.format.lock import STALE_SECONDS, LockedBy, hold_lock
 from backups.engine.format.repository import Repository
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.memory import MemoryStore
 from tests.backups.engine.places import PREFIX, fresh_vault
 from wedbackup.core.clock import ManualClock

@@ -21,7 +21,7 @@ from backups.engine.upkeep.copies import Place as Copy
 from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import prune
 from backups.engine.upkeep.replicate import replicate
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import NOW, PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.backups.engine.writing import SnapshotWriter

@@ -19,7 +19,7 @@ from backups.engine.upkeep.copies import list_copy
 from backups.engine.upkeep.findings import CheckResult, Kind, Verdict
 from backups.engine.upkeep.replicate import replicate
 from backups.engine.upkeep.verify import verify_without_key
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, write_snapshot

@@ -8,7 +8,7 @@ from backups.engine.errors import WrongKey
 from backups.engine.format.key import FOR_SECRETS
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.keyring import KeyChange, LastKey, add_key, list_keys, remove_key
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from tests.backups.engine.places import PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.restic import stock
 from wedbackup.core.clock import ManualClock

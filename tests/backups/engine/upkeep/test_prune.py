@@ -16,7 +16,8 @@ from backups.engine.upkeep.findings import Kind, Verdict
 from backups.engine.upkeep.forget import LastSnapshot, forget
 from backups.engine.upkeep.prune import PruneResult, prune
 from backups.engine.upkeep.replicate import replicate
-from providers.stores.base import Buffer, ObjectInfo, StoreUnavailable
+from providers.stores.base import Buffer, ObjectInfo
+from providers.stores.errors import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, SnapshotWriter

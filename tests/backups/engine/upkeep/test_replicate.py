@@ -11,7 +11,8 @@ from backups.engine.format.repository import Repository
 from backups.engine.progress import CancelToken, Progress
 from backups.engine.upkeep.copies import list_copy
 from backups.engine.upkeep.replicate import replicate
-from providers.stores.base import Buffer, ObjectInfo, StoreUnavailable
+from providers.stores.base import Buffer, ObjectInfo
+from providers.stores.errors import StoreUnavailable
 from providers.stores.memory import MemoryStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, write_snapshot

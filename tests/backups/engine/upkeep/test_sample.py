@@ -14,7 +14,7 @@ from backups.engine.upkeep.check import check
 from backups.engine.upkeep.copies import Place as Copy
 from backups.engine.upkeep.findings import Kind, Sample, Verdict
 from backups.engine.upkeep.sample import sample
-from providers.stores.base import StoreUnavailable
+from providers.stores.errors import StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, write_snapshot
