@@ -35,6 +35,17 @@ def _speaks_for_its_module(test_class: type) -> bool:
     return next(it for it in contracts if it.__module__ == test_class.__module__) is test_class
 
 
+def is_chosen(test_class: type, promise: Promise, *, campaign: bool) -> bool:
+    """Whether `promise` is put to the test now.
+
+    campaign: bin/conformance runs. At each change the long ones wait for it, and variants of a store show the promises
+              of a quiet day only.
+    """
+    if promise.long:
+        return campaign and _speaks_for_its_module(test_class)
+    return campaign or promise in ON_A_QUIET_DAY or _speaks_for_its_module(test_class)
+
+
 class StoreContract:
     """Subclasses provide the fixture `store`.
 
@@ -53,11 +64,8 @@ class StoreContract:
         self,
         store: ObjectStore,
         promise: Promise,
-        long_run: bool,
         record_property: Callable[[str, object], None],
     ) -> None:
-        if promise.long and not (long_run and _speaks_for_its_module(type(self))):
-            return
         if reason := self.beyond_the_server.get(promise.name):
             record_property("promise", [kind_of(store), promise.name, UNPROVED, reason])
             return
