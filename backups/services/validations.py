@@ -72,7 +72,7 @@ def run_validation(context: JobContext) -> Outcome:
     )
     total = sum(large or not promise.large for promise in PROMISES) + 1
     states: Counter[State] = Counter()
-    with contextlib.closing(findings):  # type: ignore[type-var]
+    with contextlib.closing(findings):
         for done, finding in enumerate(findings, start=1):
             states[finding.state] += 1
             context.report(_progress(done, total, finding.promise))

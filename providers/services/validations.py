@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 
 from django.db import transaction
@@ -32,7 +32,7 @@ def location_validate(
     run_id: uuid.UUID | None = None,
     hold: Hold = transaction.atomic,
     clock: Clock = SYSTEM_CLOCK,
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, None]:
     """Check every promise of a store against `location`, one by one; afterwards it counts as validated if none broke.
 
     large:  also what moves more than a few MiB, or thousands of objects.

@@ -15,6 +15,7 @@ from tests.bench.ours import Wedbackup
 from tests.bench.peers import PASSWORD, Restic
 from tests.bench.rows import Plan, Row, interleave
 from tests.servers.swift import Swift, running_swift
+from tests.servers.tls import tls_front
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -24,7 +25,7 @@ def into_s3(plan: Plan, name: str, asked: float, dataset: Dataset) -> Row:
     """A first backup into Swift's S3 interface through TLS; every copy is then read back by stock restic."""
     folder = plan.work / "swift"
     folder.mkdir()
-    with running_swift(folder) as swift, swift.behind_tls(folder) as (proxy, ca_file):
+    with running_swift(folder) as swift, tls_front(swift.port, folder) as (proxy, ca_file):
         row = _row(plan, Row(name, asked), dataset, swift, proxy.url, ca_file)
     shutil.rmtree(folder)
     return row

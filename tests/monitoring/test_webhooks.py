@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -39,7 +40,8 @@ class Receiver:
     """A system elsewhere. answers: the statuses it gives, one after the other; the last one for ever."""
 
     def __init__(self) -> None:
-        self.answers, self.headers = [200], {}
+        self.answers = [200]
+        self.headers: dict[str, str] = {}
         self.heard: list[tuple[dict[str, str], bytes]] = []
         receiver = self
 
@@ -73,13 +75,13 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def hook(receiver: Receiver, clock: ManualClock, **fields: object) -> tuple[Webhook, str]:
+def hook(receiver: Receiver, clock: ManualClock, **fields: Any) -> tuple[Webhook, str]:
     return webhook_create(
         name="Studio chat", url=receiver.url, private_address_allowed=True, actor="alice", clock=clock, **fields
     )
 
 
-def happen(clock: ManualClock, tag: events.Tag = events.Tag.LOCATION_DOWN, **fields: object) -> Event:
+def happen(clock: ManualClock, tag: events.Tag = events.Tag.LOCATION_DOWN, **fields: Any) -> Event:
     return events.emit(tag, subject_type="location", subject_id=NAS, payload={"name": "NAS"}, clock=clock, **fields)
 
 
@@ -268,9 +270,9 @@ def test_an_admin_adds_and_tests_a_webhook_and_sees_its_secret_once(
     assert secret in page.content.decode()
     webhook = Webhook.objects.get()
     assert secret not in client.get(f"/webhooks/{webhook.pk}/").content.decode()
-    page = client.post(f"/webhooks/{webhook.pk}/test/", follow=True).content.decode()
-    assert "the test arrived" in page
-    assert "webhook.test" in page
+    told = client.post(f"/webhooks/{webhook.pk}/test/", follow=True).content.decode()
+    assert "the test arrived" in told
+    assert "webhook.test" in told
     check_signature(secret, *receiver.heard[0], now=Delivery.objects.get().created_at)
 
 

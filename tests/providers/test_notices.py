@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from providers.notices import Happened, ShapeUnknown, handshake_code, notices_in
 
 AT = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
-S3 = {
+S3: dict[str, Any] = {
     "eventVersion": "2.1",
     "eventTime": "2026-06-20T14:30:00.000Z",
     "eventName": "ObjectRemoved:Delete",
@@ -26,7 +27,7 @@ EVENT_BRIDGE = {
     "time": "2026-06-20T14:30:00Z",
     "detail": {"bucket": {"name": "copies"}, "object": {"key": "v/data/x"}, "reason": "DeleteObject"},
 }
-PUB_SUB = {
+PUB_SUB: dict[str, Any] = {
     "subscription": "projects/p/subscriptions/s",
     "message": {
         "attributes": {

@@ -23,10 +23,8 @@ from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
-from providers.validation.faultproxy import FaultProxy
 from tests.servers.ports import free_port, wait_for_port
 from tests.servers.swift import cache_folder
-from tests.servers.tls import tls_front
 from wedbackup.core.clock import SYSTEM_CLOCK
 
 AZURITE_VERSION = "3.37.0"
@@ -71,12 +69,6 @@ class Azurite:
             start=now - timedelta(days=2),
             expiry=now + timedelta(hours=hours),
         )
-
-    @contextlib.contextmanager
-    def behind_tls(self, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
-        """Yield a TLS fault proxy in front of this Azurite and the path of the CA file to trust."""
-        with tls_front(self.port, folder) as proxy_and_ca:
-            yield proxy_and_ca
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from providers.validation.faultproxy import FaultProxy
 from tests.servers.swift import Swift, running_swift
+from tests.servers.tls import tls_front
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def swift_proxy(swift: Swift) -> Iterator[FaultProxy]:
 @pytest.fixture
 def swift_tls(swift: Swift, tmp_path: Path) -> Iterator[tuple[FaultProxy, str]]:
     """A fault proxy with TLS in front of Swift, and the CA file to trust."""
-    with swift.behind_tls(tmp_path) as proxy_and_ca:
+    with tls_front(swift.port, tmp_path) as proxy_and_ca:
         yield proxy_and_ca
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
-import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from providers.stores.gcs import GCSStore
 from providers.stores.gcs_options import MEBIBYTE, GCSOptions
@@ -80,13 +76,3 @@ def gcs_held(gcs: GCS) -> Iterator[set[str]]:
     gcs.held = set()
     yield gcs.held
     gcs.held = None
-
-
-@contextlib.contextmanager
-def behind_tls(gcs: GCS, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
-    """Yield a TLS fault proxy in front of the server and the path of the CA file to trust."""
-    ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
-    ca.cert_pem.write_to_path(str(folder / "gcs-ca.pem"))
-    with FaultProxy(("127.0.0.1", gcs.port), tls=context) as gcs_proxy:
-        yield gcs_proxy, str(folder / "gcs-ca.pem")

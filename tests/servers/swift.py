@@ -14,16 +14,12 @@ import contextlib
 import fcntl
 import getpass
 import os
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
-from providers.validation.faultproxy import FaultProxy
 from tests.servers.ports import free_port, wait_for_port
 
 SWIFT_VERSION = "2.38.3"
@@ -59,17 +55,6 @@ class Swift:
     @property
     def url(self) -> str:
         return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
-
-    @contextlib.contextmanager
-    def behind_tls(self, folder: Path) -> Iterator[tuple[FaultProxy, str]]:
-        """Yield a TLS fault proxy in front of this Swift and the path of the CA file to trust."""
-        ca = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        ca_file = folder / "swift-ca.pem"
-        ca.cert_pem.write_to_path(str(ca_file))
-        with FaultProxy(("127.0.0.1", self.port), tls=context) as proxy:
-            yield proxy, str(ca_file)
 
 
 @contextlib.contextmanager

@@ -113,11 +113,9 @@ def test_a_place_that_cannot_work_is_refused_in_words(
     alice: Client, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], message: str
 ) -> None:
     found = {"inside.example.org": ["10.0.0.8"]}
-    check: Any = addresses.addresses_of
-    monkeypatch.setitem(check.__kwdefaults__, "resolve", lambda host: found.get(host, ["93.184.215.14"]))
-    monkeypatch.setitem(
-        addresses.address_check.__kwdefaults__, "resolve", lambda host: found.get(host, ["93.184.215.14"])
-    )
+    checks: list[Any] = [addresses.addresses_of, addresses.address_check]
+    for check in checks:
+        monkeypatch.setitem(check.__kwdefaults__, "resolve", lambda host: found.get(host, ["93.184.215.14"]))
     page = alice.post("/locations/new/s3/", {**PLACE, **changes})
     assert page.status_code == 200
     assert message in page.content.decode().replace("&#x27;", "'")

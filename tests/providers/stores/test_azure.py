@@ -31,6 +31,7 @@ from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
 from tests.servers.azure import PACK, PACK_SHA256, SMALL_BLOCKS, refusal
 from tests.servers.azurite import Azurite
+from tests.servers.tls import tls_front
 
 pytestmark = pytest.mark.services
 
@@ -61,7 +62,7 @@ class TestAzureStoreOverTls(StoreContract):
 
     @pytest.fixture
     def store(self, azurite: Azurite, tmp_path: Path, open_azure: Callable[..., AzureStore]) -> Iterator[AzureStore]:
-        with azurite.behind_tls(tmp_path) as (azure_proxy, ca_file):
+        with tls_front(azurite.port, tmp_path) as (azure_proxy, ca_file):
             yield open_azure(endpoint_url=azure_proxy.url, ca_file=ca_file, **PATIENT)
 
 

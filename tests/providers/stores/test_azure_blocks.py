@@ -20,6 +20,7 @@ from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault
 from tests.servers.azure import LARGE, SMALL_BLOCKS, refusal
 from tests.servers.azurite import Azurite
+from tests.servers.tls import tls_front
 from wedbackup.core.clock import SYSTEM_CLOCK
 
 pytestmark = pytest.mark.services
@@ -72,7 +73,7 @@ def test_kept_blocks_of_other_content_are_sent_again(in_blocks: AzureStore, azur
 def test_a_block_that_arrives_damaged_is_refused(
     azurite: Azurite, open_azure: Callable[..., AzureStore], tmp_path: Path
 ) -> None:
-    with azurite.behind_tls(tmp_path) as (azure_proxy, ca_file):
+    with tls_front(azurite.port, tmp_path) as (azure_proxy, ca_file):
         store = open_azure(endpoint_url=azure_proxy.url, ca_file=ca_file, **SMALL_BLOCKS)
         azure_proxy.fault = Fault(match=block(2), flip_sent=1000)
         with pytest.raises(ChecksumMismatch):

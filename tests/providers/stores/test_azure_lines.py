@@ -115,7 +115,8 @@ def test_a_transfer_that_crawls_is_given_up(open_azure: Callable[..., AzureStore
 
 
 def test_a_connection_serves_one_call_after_the_other(open_azure: Callable[..., AzureStore], azurite: Azurite) -> None:
-    with CountingProxy(("127.0.0.1", azurite.port)) as azure_proxy:
+    azure_proxy = CountingProxy(("127.0.0.1", azurite.port))
+    with azure_proxy:
         store = open_azure(endpoint_url=azure_proxy.url)
         store.put("pack", PACK)
         for offset in range(10):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,6 @@ def test_a_marker_of_another_folder_proves_nothing(store: CarboniteStore, tmp_pa
 
 
 @pytest.mark.parametrize("changes", [{"client_log": "log"}, {"fresh_hours": 0.0}])
-def test_options_that_cannot_work_are_refused(folder: Path, changes: dict[str, object]) -> None:
+def test_options_that_cannot_work_are_refused(folder: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptions, match=next(iter(changes))):
         CarboniteOptions(str(folder), **changes)

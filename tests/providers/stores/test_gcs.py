@@ -21,7 +21,8 @@ from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
 from tests.servers.gcs import GCS
-from tests.servers.gcs_fixtures import IN_CHUNKS, LARGE, PACK, PACK_SHA256, behind_tls
+from tests.servers.gcs_fixtures import IN_CHUNKS, LARGE, PACK, PACK_SHA256
+from tests.servers.tls import tls_front
 
 pytestmark = pytest.mark.services
 
@@ -38,7 +39,7 @@ class TestPromisesOfAServiceAccount(StoreContract):
 class TestPromisesInAFolderOverTls(StoreContract):
     @pytest.fixture
     def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore], tmp_path: Path) -> Iterator[GCSStore]:
-        with behind_tls(gcs, tmp_path) as (proxy, ca_file):
+        with tls_front(gcs.port, tmp_path) as (proxy, ca_file):
             key = gcs.key_json(token_uri=f"{proxy.url}/token")
             yield open_gcs(endpoint_url=proxy.url, ca_file=ca_file, key_json=key, prefix="weddings/2026", **IN_CHUNKS)
 
