@@ -26,13 +26,7 @@ from typing import Any
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import (
-    BlobClient,
-    BlobServiceClient,
-    ContainerClient,
-    ImmutabilityPolicy,
-    StandardBlobTier,
-)
+from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, ImmutabilityPolicy, StandardBlobTier
 from urllib3.exceptions import HTTPError
 
 from providers.stores.azure_errors import answer_may_be_lost, map_error

@@ -10,13 +10,7 @@ from typing import Any
 import requests
 from box_sdk_gen import BoxAPIError, BoxSDKError
 
-from providers.stores.answers import (
-    chain,
-    error_of_answer,
-    error_of_connection,
-    reason,
-    retry_after_seconds,
-)
+from providers.stores.answers import chain, error_of_answer, error_of_connection, reason, retry_after_seconds
 from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,

@@ -6,15 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import requests
-from box_sdk_gen import (
-    BaseUrls,
-    BoxCCGAuth,
-    BoxClient,
-    BoxNetworkClient,
-    CCGConfig,
-    NetworkSession,
-    RetryStrategy,
-)
+from box_sdk_gen import BaseUrls, BoxCCGAuth, BoxClient, BoxNetworkClient, CCGConfig, NetworkSession, RetryStrategy
 
 from providers.stores.refusal import Refusal, json_object
 from providers.stores.session import prepare_session

@@ -12,12 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from box_sdk_gen import (
-    BoxAPIError,
-    UploadFileAttributes,
-    UploadFileAttributesParentField,
-    UploadFileVersionAttributes,
-)
+from box_sdk_gen import BoxAPIError, UploadFileAttributes, UploadFileAttributesParentField, UploadFileVersionAttributes
 
 from providers.stores.box_errors import FAILURES, SessionGone, map_error, status_of
 from providers.stores.box_line import Stream

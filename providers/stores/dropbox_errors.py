@@ -13,12 +13,7 @@ from dropbox import exceptions as sdk
 from stone.backends.python_rsrc.stone_base import Union
 from stone.backends.python_rsrc.stone_validators import ValidationError
 
-from providers.stores.answers import (
-    error_of_answer,
-    error_of_connection,
-    reason,
-    retry_after_seconds,
-)
+from providers.stores.answers import error_of_answer, error_of_connection, reason, retry_after_seconds
 from providers.stores.errors import (
     AccessDenied,
     ChecksumMismatch,

@@ -41,13 +41,7 @@ from providers.stores.gcs_bucket import facts_of, policies_for
 from providers.stores.gcs_client import Client, open_client
 from providers.stores.gcs_errors import CAUGHT, answer_may_be_lost, map_error, words_of
 from providers.stores.gcs_options import GCSOptions, Retention, StorageClass
-from providers.stores.gcs_upload import (
-    Digests,
-    ResumableUploads,
-    Target,
-    digests_of,
-    upload_at_once,
-)
+from providers.stores.gcs_upload import Digests, ResumableUploads, Target, digests_of, upload_at_once
 from providers.stores.networked import NetworkedStore
 from providers.stores.per_process import PerProcess
 from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading

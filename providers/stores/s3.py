@@ -37,14 +37,7 @@ from providers.stores.networked import NetworkedStore
 from providers.stores.options import InvalidOptions, option
 from providers.stores.reading import RECEIVE_BYTES, cut_out, range_header, received, sha256_by_reading
 from providers.stores.s3_client import CONNECTIONS, S3Line
-from providers.stores.s3_options import (
-    ARCHIVE_CLASSES,
-    BucketOptions,
-    Dialect,
-    Encryption,
-    Keeping,
-    LockOptions,
-)
+from providers.stores.s3_options import ARCHIVE_CLASSES, BucketOptions, Dialect, Encryption, Keeping, LockOptions
 from providers.stores.s3_policies import iam_policies, lifecycle_rule
 from providers.stores.s3_upload import (
     MD5_KEY,

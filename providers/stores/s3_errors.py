@@ -11,13 +11,7 @@ from collections.abc import Mapping
 
 from botocore import exceptions as sdk
 
-from providers.stores.answers import (
-    MESSAGE_CHARACTERS,
-    error_of_connection,
-    reason,
-    retry_after_seconds,
-    timed_out,
-)
+from providers.stores.answers import MESSAGE_CHARACTERS, error_of_connection, reason, retry_after_seconds, timed_out
 from providers.stores.errors import (
     AccessDenied,
     Archived,

@@ -19,15 +19,7 @@ from backups.models import Job
 from backups.pulse import PULSE
 from backups.services.jobs import LeaseLost, job_cancel, job_claim, job_enqueue, job_hand_back, job_move
 from backups.states import JobState
-from backups.worker import (
-    ATTEMPTS_MAX,
-    BACKOFF_MAX_SECONDS,
-    BACKOFF_SECONDS,
-    JobContext,
-    Outcome,
-    run_next,
-    stop_runs,
-)
+from backups.worker import ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, BACKOFF_SECONDS, JobContext, Outcome, run_next, stop_runs
 from providers.stores.errors import BreakerOpen, StoreUnavailable, Throttled
 from tests.cast import Cast
 from wedbackup.core.clock import ManualClock
