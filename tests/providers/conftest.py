@@ -23,7 +23,8 @@ def figures_run(pytestconfig: pytest.Config) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes minutes and what a variant of a store only repeats, unless bin/conformance asks for it."""
     campaign = bool(config.getoption("--long", False))
-    chosen, left_out = [], []
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         contract, parameters = getattr(item, "cls", None), getattr(item, "callspec", None)
         promise = parameters.params.get("promise") if parameters else None
