@@ -15,6 +15,7 @@ from tests.bench.peers import Borg, Rclone, Restic
 from tests.bench.rows import Plan, Row, run_rows
 from tests.bench.upload import ASKED as UPLOADS_ASKED
 from tests.bench.upload import Load, Uploads, s3_uploads
+from tests.bench.upload_elsewhere import uploads_elsewhere
 
 
 def _as_json(row: Row) -> dict[str, object]:
@@ -64,7 +65,7 @@ def _compare_uploads(console: Console, work: Path, *, quick: bool, rounds: int) 
     """Measure the uploads alone; needs neither restic nor borg."""
     load = Load(objects=2 if quick else 8, rounds=rounds)
     console.print(f"{load.objects} objects of {load.object_bytes >> 20} MiB, {load.threads} threads, {rounds} rounds")
-    console.print(_uploads_table([*s3_uploads(work, load)]))
+    console.print(_uploads_table([*s3_uploads(work, load), *uploads_elsewhere(work, load)]))
 
 
 def main() -> None:

@@ -94,6 +94,8 @@ class StoreContract:
 
     def test_its_class_says_already_what_it_is_for(self, store: ObjectStore) -> None:
         """Whether it counts, and what it holds, is asked of the kind: no account can change it."""
+        if not kind_of(store):
+            return  # a wrapper, or a store for tests: no kind of location
         assert type(store).capabilities.holds is store.capabilities.holds
         assert type(store).capabilities.countable == store.capabilities.countable
 
