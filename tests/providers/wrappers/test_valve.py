@@ -50,10 +50,16 @@ def test_another_process_obeys_without_a_database(path: str) -> None:
 def test_in_one_process_it_is_one_object(path: str) -> None:
     valve = valve_at(path)
     assert pickle.loads(pickle.dumps(valve)) is valve
-    descriptors = len(os.listdir("/proc/self/fd"))
+    assert opened(path) == 1
     del valve
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == descriptors - 1
+    assert opened(path) == 0
+
+
+def opened(path: str) -> int:
+    """Return how many descriptors of this process lead to the file `path`."""
+    leads = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return leads.count(os.path.realpath(path))
 
 
 def test_nothing_is_lost_when_many_threads_count_at_once(path: str) -> None:
