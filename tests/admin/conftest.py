@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from django.test import Client
 
 from backups.models import Job, Snapshot, Vault
 from backups.services.jobs import job_enqueue
@@ -14,9 +13,11 @@ from monitoring.services.alerts import alert_raise
 from providers.models import Location
 from providers.services.locations import location_create
 from providers.services.probes import location_probe
+from tests.browsers import alice, sam
 from tests.cast import Cast
 from wedbackup.core.clock import ManualClock
-from wedbackup.core.models import User
+
+__all__ = ["alice", "sam"]
 
 CANARY = "canary-51c4-secret"
 
@@ -60,19 +61,3 @@ def stocked(cast: Cast, vault: Vault, locations: list[Location], clock: ManualCl
         key="k", severity="warning", title="Trouble", text="Wrong.", what_to_do="Put it right.", clock=clock
     )
     return Stocked(bucket, locations[0], vault, job, alert)
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def alice(cast: Cast) -> Client:
-    return signed_in(cast.alice)
-
-
-@pytest.fixture
-def sam(cast: Cast) -> Client:
-    return signed_in(cast.sam)

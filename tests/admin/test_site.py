@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from backups.models import Job, JobMove, Snapshot
 from monitoring.models import Alert
-from tests.admin.conftest import CANARY, Stocked, signed_in
+from tests.admin.conftest import CANARY, Stocked
+from tests.browsers import signed_in
 from tests.cast import Cast
 from wedbackup.core.models import AuditEntry, Event, User
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.test import Client
 
 from backups.models import Copy, DocumentFolder, Job, Snapshot, SnapshotCopy, Vault
 from backups.services.jobs import job_enqueue
@@ -17,10 +16,12 @@ from monitoring.models import Alert, Delivery, Webhook
 from monitoring.services.alerts import alert_raise
 from monitoring.services.webhooks import webhook_create
 from providers.models import Location
+from tests.browsers import alice, carl, sam, vera
 from tests.cast import Cast
 from wedbackup.core import clock as clock_module
 from wedbackup.core.clock import ManualClock
-from wedbackup.core.models import User
+
+__all__ = ["alice", "carl", "sam", "vera"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,36 +29,6 @@ def site_clock(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> ManualClo
     """The pages read the same clock as the cast."""
     monkeypatch.setattr(clock_module, "SYSTEM_CLOCK", clock)
     return clock
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def alice(cast: Cast) -> Client:
-    """The admin's browser."""
-    return signed_in(cast.alice)
-
-
-@pytest.fixture
-def sam(cast: Cast) -> Client:
-    """The browser of staff."""
-    return signed_in(cast.sam)
-
-
-@pytest.fixture
-def vera(cast: Cast) -> Client:
-    """The browser of the photographer whose wedding it is."""
-    return signed_in(cast.vera)
-
-
-@pytest.fixture
-def carl(cast: Cast) -> Client:
-    """The browser of the florist who works on no wedding."""
-    return signed_in(cast.carl)
 
 
 @dataclass(frozen=True)

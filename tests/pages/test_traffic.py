@@ -8,7 +8,8 @@ from django.test import Client
 from providers.models import Location, Traffic
 from providers.services.locations import location_report
 from providers.stores.errors import StoreUnavailable
-from tests.pages.conftest import House, signed_in
+from tests.browsers import signed_in
+from tests.pages.conftest import House
 from wedbackup.core.models import AuditEntry
 
 pytestmark = pytest.mark.django_db

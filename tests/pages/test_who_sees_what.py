@@ -7,8 +7,9 @@ import uuid
 import pytest
 from django.test import Client
 
+from tests.browsers import signed_in
 from tests.pages.addresses import Address, all_addresses
-from tests.pages.conftest import House, signed_in
+from tests.pages.conftest import House
 
 ANYBODY = {"sign-in", "sign-out", "healthz", "notification"}
 # What a vendor may not open at all, whosesoever it is (403), and what only admins may.
