@@ -7,7 +7,6 @@ checks neither signatures nor checksums.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from moto import mock_aws
 from providers.stores.s3 import S3Options, S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy
+from tests.servers.calls import Call, every_call
 from tests.servers.swift import Swift
 from wedbackup.core.clock import SYSTEM_CLOCK
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 SMALL_PARTS: dict[str, Any] = {"single_put_bytes": 5 * MEBIBYTE, "part_bytes": 5 * MEBIBYTE}
-_PACK = bytes(2 * MEBIBYTE)
-_PACK_SHA256 = hashlib.sha256(_PACK).hexdigest()
 MOTO_REGION: Final = "eu-central-1"
 MOTO_KEYS = {"access_key": "AKIATEST", "secret_key": "moto-asks-for-none"}
 
@@ -62,20 +60,15 @@ def proxied(open_s3: Callable[..., S3Store], swift_proxy: FaultProxy) -> S3Store
     return open_s3(endpoint_url=swift_proxy.url, read_seconds=0.3, connect_seconds=0.3)
 
 
-CALLS: dict[str, Callable[[S3Store], object]] = {
-    "put": lambda store: store.put("a/pack", _PACK),
-    "put in parts": lambda store: store.put("a/large", bytes(6 * MEBIBYTE)),
-    "get": lambda store: store.get("a/pack"),
-    "head": lambda store: store.head("a/pack"),
-    "list": lambda store: [*store.list()],
-    "delete": lambda store: store.delete("a/pack"),
-    "verify": lambda store: store.verify("a/pack", sha256=_PACK_SHA256),
-    "remove_unfinished": lambda store: store.remove_unfinished(before=SYSTEM_CLOCK.utcnow()),
-}
+CALLS = every_call(
+    bytes(2 * MEBIBYTE),
+    bytes(6 * MEBIBYTE),
+    remove_unfinished=lambda store: store.remove_unfinished(before=SYSTEM_CLOCK.utcnow()),
+)
 
 
 @pytest.fixture(params=CALLS)
-def call(request: pytest.FixtureRequest) -> Callable[[S3Store], object]:
+def call(request: pytest.FixtureRequest) -> Call:
     """Every kind of call, one after the other."""
     return CALLS[request.param]
 

@@ -10,34 +10,25 @@ import pytest
 
 from providers.stores.azure import AzureStore
 from providers.stores.azure_options import AzureOptions
-from providers.stores.base import ObjectStore
 from providers.stores.errors import LocationMissing, NoAnswer, StoreUnavailable
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.metered import Measurement
 from providers.wrappers.retrying import RetryPolicy
 from providers.wrappers.stack import wrap_store
-from tests.servers.azure import LARGE, PACK, PACK_SHA256, SMALL_BLOCKS
+from tests.providers.stores.racing import RacingClock
+from tests.servers.azure import LARGE, PACK, SMALL_BLOCKS
 from tests.servers.azurite import Azurite
-from wedbackup.core.clock import ManualClock
+from tests.servers.calls import Call, every_call
 
 pytestmark = pytest.mark.services
 
 
-CALLS: dict[str, Callable[[ObjectStore], object]] = {
-    "put": lambda store: store.put("a/pack", PACK),
-    "put in blocks": lambda store: store.put("a/large", LARGE),
-    "get": lambda store: store.get("a/pack"),
-    "head": lambda store: store.head("a/pack"),
-    "list": lambda store: [*store.list()],
-    "delete": lambda store: store.delete("a/pack"),
-    "verify": lambda store: store.verify("a/pack", sha256=PACK_SHA256),
-    "facts": lambda store: store.facts(),
-}
+CALLS = every_call(PACK, LARGE, facts=lambda store: store.facts())
 
 
 @pytest.fixture(params=CALLS)
-def call(request: pytest.FixtureRequest) -> Callable[[ObjectStore], object]:
+def call(request: pytest.FixtureRequest) -> Call:
     return CALLS[request.param]
 
 
@@ -46,9 +37,7 @@ def dying(open_azure: Callable[..., AzureStore], azure_proxy: FaultProxy) -> Azu
     return open_azure(endpoint_url=azure_proxy.url, read_seconds=0.3, connect_seconds=0.3, **SMALL_BLOCKS)
 
 
-def test_a_server_that_never_answers_is_asked_once(
-    dying: AzureStore, azure_proxy: FaultProxy, call: Callable[[ObjectStore], object]
-) -> None:
+def test_a_server_that_never_answers_is_asked_once(dying: AzureStore, azure_proxy: FaultProxy, call: Call) -> None:
     azure_proxy.fault = Fault(black_hole=True, times=99)
     with pytest.raises(NoAnswer):
         call(wrap_store(dying))
@@ -64,7 +53,7 @@ def test_blocks_into_silence_end_with_the_first_time_limit(dying: AzureStore, az
 
 
 def test_a_server_that_is_down_for_maintenance_is_asked_twice(
-    dying: AzureStore, azure_proxy: FaultProxy, call: Callable[[ObjectStore], object]
+    dying: AzureStore, azure_proxy: FaultProxy, call: Call
 ) -> None:
     azure_proxy.fault = Fault(reply=Reply("503 Service Unavailable"), times=99)
     with pytest.raises(StoreUnavailable):
@@ -72,9 +61,7 @@ def test_a_server_that_is_down_for_maintenance_is_asked_twice(
     assert azure_proxy.fault.hits == 2
 
 
-def test_a_refused_connection_is_unavailable_everywhere(
-    dying: AzureStore, azure_proxy: FaultProxy, call: Callable[[ObjectStore], object]
-) -> None:
+def test_a_refused_connection_is_unavailable_everywhere(dying: AzureStore, azure_proxy: FaultProxy, call: Call) -> None:
     azure_proxy.down()
     tried: list[Measurement] = []
     with pytest.raises(StoreUnavailable, match="refused"):
@@ -85,7 +72,7 @@ def test_a_refused_connection_is_unavailable_everywhere(
 
 
 def test_a_missing_container_is_a_missing_location_everywhere(
-    open_azure: Callable[..., AzureStore], call: Callable[[ObjectStore], object]
+    open_azure: Callable[..., AzureStore], call: Call
 ) -> None:
     with pytest.raises(LocationMissing, match="nobody-made-this"):
         call(open_azure(container="nobody-made-this", **SMALL_BLOCKS))
@@ -94,14 +81,6 @@ def test_a_missing_container_is_a_missing_location_everywhere(
 def test_the_default_time_limits_notice_silence_within_12_seconds() -> None:
     options = AzureOptions(account="wedding", container="backup", account_key="k")
     assert options.connect_seconds + options.read_seconds <= 12
-
-
-class RacingClock(ManualClock):
-    """A hundred seconds pass whenever somebody looks."""
-
-    def monotonic(self) -> float:
-        self.advance(100)
-        return super().monotonic()
 
 
 @pytest.mark.parametrize("way", ["up", "up in blocks", "down"])

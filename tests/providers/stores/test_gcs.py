@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,16 +124,6 @@ def test_options_come_from_plain_words(gcs: GCS) -> None:
     words = {"bucket": "b", "key_json": gcs.key_json(), "storage_class": "ARCHIVE", "retention": "Locked"}
     options = build_options(GCSOptions, words)
     assert (options.storage_class, options.retention) == (StorageClass.ARCHIVE, Retention.LOCKED)
-
-
-def test_many_threads_share_one_client(open_gcs: Callable[..., GCSStore]) -> None:
-    store, clients = open_gcs(), set()
-    threads = [threading.Thread(target=lambda: clients.add(id(store._client()))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(clients) == 1
 
 
 def test_a_process_that_inherits_a_client_makes_its_own(

@@ -26,9 +26,10 @@ from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.retrying import RetryPolicy
 from providers.wrappers.stack import wrap_store
+from tests.providers.stores.racing import RacingClock
+from tests.servers.calls import Call, every_call
 from tests.servers.gcs import GCS
 from tests.servers.gcs_fixtures import LARGE, PACK, PACK_SHA256
-from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.services
 
@@ -78,7 +79,7 @@ def test_an_answer_becomes_the_error_that_says_whether_to_try_again(
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 @pytest.mark.parametrize("body", [b"<html>", b'"x"', b'{"error": "x"}'])
 def test_an_answer_that_is_not_googles_is_never_believed(
-    gcs_proxied: GCSStore, gcs_proxy: FaultProxy, call: Callable[[GCSStore], object], status: str, body: bytes
+    gcs_proxied: GCSStore, gcs_proxy: FaultProxy, call: Call, status: str, body: bytes
 ) -> None:
     gcs_proxy.fault = Fault(match=b"/storage/v1/", reply=Reply(status, {}, body), times=9)
     try:
@@ -106,26 +107,21 @@ def test_a_refusal_says_what_to_do(gcs_proxied: GCSStore, gcs_proxy: FaultProxy,
     assert gcs_proxy.fault.hits == 1
 
 
-CALLS: dict[str, Callable[[GCSStore], object]] = {
-    "put": lambda store: store.put("a/pack", PACK),
-    "put in chunks": lambda store: store.put("a/large", LARGE),
-    "get": lambda store: store.get("a/pack"),
-    "head": lambda store: store.head("a/pack"),
-    "list": lambda store: [*store.list()],
-    "delete": lambda store: store.delete("a/pack"),
-    "verify": lambda store: store.verify("a/pack", sha256=PACK_SHA256),
-    "change_class": lambda store: store.change_class("a/pack", "ARCHIVE"),
-    "facts": lambda store: store.facts(),
-}
+CALLS = every_call(
+    PACK,
+    LARGE,
+    change_class=lambda store: store.change_class("a/pack", "ARCHIVE"),
+    facts=lambda store: store.facts(),
+)
 
 
 @pytest.fixture(params=CALLS)
-def call(request: pytest.FixtureRequest) -> Callable[[GCSStore], object]:
+def call(request: pytest.FixtureRequest) -> Call:
     return CALLS[request.param]
 
 
 def test_a_missing_bucket_is_a_missing_location_everywhere(
-    open_gcs: Callable[..., GCSStore], call: Callable[[GCSStore], object], request: pytest.FixtureRequest
+    open_gcs: Callable[..., GCSStore], call: Call, request: pytest.FixtureRequest
 ) -> None:
     with pytest.raises(LocationMissing, match="nobody-made-this"):
         call(open_gcs(bucket="nobody-made-this", single_put_bytes=2 * MEBIBYTE))
@@ -142,7 +138,7 @@ def test_a_404_without_words_is_looked_into(gcs_proxied: GCSStore, gcs_proxy: Fa
 
 
 def test_a_refused_connection_is_unavailable_everywhere(
-    gcs_proxied: GCSStore, gcs_proxy: FaultProxy, call: Callable[[GCSStore], object]
+    gcs_proxied: GCSStore, gcs_proxy: FaultProxy, call: Call
 ) -> None:
     gcs_proxy.down()
     with pytest.raises(StoreUnavailable, match="refused"):
@@ -151,9 +147,7 @@ def test_a_refused_connection_is_unavailable_everywhere(
     gcs_proxied.put("a/pack", PACK)
 
 
-def test_a_silent_server_is_asked_once(
-    gcs_impatient: GCSStore, gcs_proxy: FaultProxy, call: Callable[[GCSStore], object]
-) -> None:
+def test_a_silent_server_is_asked_once(gcs_impatient: GCSStore, gcs_proxy: FaultProxy, call: Call) -> None:
     gcs_proxy.fault = Fault(black_hole=True, times=99)
     with pytest.raises(NoAnswer):
         call(gcs_impatient)
@@ -199,15 +193,7 @@ def test_an_unknown_host_is_unavailable(gcs: GCS, open_gcs: Callable[..., GCSSto
         open_gcs(endpoint_url="https://nowhere.invalid", key_json=gcs.key_json()).put("pack", PACK)
 
 
-class RacingClock(ManualClock):
-    """A hundred seconds pass whenever somebody looks."""
-
-    def monotonic(self) -> float:
-        self.advance(100)
-        return super().monotonic()
-
-
-@pytest.mark.parametrize("transfer", ["get", "put", "put in chunks"])
+@pytest.mark.parametrize("transfer", ["get", "put", "put in parts"])
 def test_a_transfer_that_crawls_is_given_up(open_gcs: Callable[..., GCSStore], transfer: str) -> None:
     open_gcs().put("a/pack", PACK)
     crawling = open_gcs(clock=RacingClock(), single_put_bytes=2 * MEBIBYTE, chunk_bytes=MEBIBYTE)

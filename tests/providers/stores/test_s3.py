@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -139,16 +138,6 @@ def test_rights_follow_the_options_of_the_location() -> None:
 
 
 # --- processes
-
-
-def test_many_threads_share_one_client(open_s3: Callable[..., S3Store]) -> None:
-    store, clients = open_s3(), set()
-    threads = [threading.Thread(target=lambda: clients.add(id(store._line.client()))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(clients) == 1
 
 
 def test_a_process_that_inherits_a_client_makes_its_own(

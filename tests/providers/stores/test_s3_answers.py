@@ -26,6 +26,7 @@ from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
+from tests.servers.calls import Call
 from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.services
@@ -93,26 +94,20 @@ def test_a_wrong_clock_is_named(proxied: S3Store, swift_proxy: FaultProxy) -> No
     assert swift_proxy.fault.hits == 1
 
 
-def test_a_wrong_secret_is_access_denied_everywhere(
-    open_s3: Callable[..., S3Store], call: Callable[[S3Store], object]
-) -> None:
+def test_a_wrong_secret_is_access_denied_everywhere(open_s3: Callable[..., S3Store], call: Call) -> None:
     store = open_s3(secret_key="not-the-secret", single_put_bytes=5 * MEBIBYTE)
     with pytest.raises(AccessDenied) as caught:
         call(store)
     assert "not-the-secret" not in f"{caught.value!r} {caught.value}"
 
 
-def test_a_missing_bucket_is_a_missing_location_everywhere(
-    open_s3: Callable[..., S3Store], call: Callable[[S3Store], object]
-) -> None:
+def test_a_missing_bucket_is_a_missing_location_everywhere(open_s3: Callable[..., S3Store], call: Call) -> None:
     store = open_s3(bucket="nobody-made-this", single_put_bytes=5 * MEBIBYTE)
     with pytest.raises(LocationMissing, match="nobody-made-this"):
         call(store)
 
 
-def test_a_refused_connection_is_unavailable_everywhere(
-    proxied: S3Store, swift_proxy: FaultProxy, call: Callable[[S3Store], object]
-) -> None:
+def test_a_refused_connection_is_unavailable_everywhere(proxied: S3Store, swift_proxy: FaultProxy, call: Call) -> None:
     swift_proxy.down()
     with pytest.raises(StoreUnavailable, match="refused"):
         call(proxied)

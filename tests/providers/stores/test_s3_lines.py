@@ -18,6 +18,8 @@ from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.metered import Measurement
 from providers.wrappers.stack import wrap_store
+from tests.providers.stores.racing import RacingClock
+from tests.servers.calls import Call
 from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.services
@@ -105,7 +107,7 @@ def test_a_short_answer_is_an_error_never_a_short_result(proxied: S3Store, swift
 
 
 def test_a_server_that_never_answers_is_noticed_at_the_time_limit(
-    proxied: S3Store, swift_proxy: FaultProxy, call: Callable[[S3Store], object]
+    proxied: S3Store, swift_proxy: FaultProxy, call: Call
 ) -> None:
     swift_proxy.fault = Fault(black_hole=True, times=99)
     began = time.monotonic()
@@ -135,14 +137,6 @@ def test_an_answer_that_stops_in_the_middle_is_noticed(proxied: S3Store, swift_p
     with pytest.raises(NoAnswer):
         proxied.get("pack")
     assert swift_proxy.fault.hits == 1
-
-
-class RacingClock(ManualClock):
-    """A hundred seconds pass whenever somebody looks."""
-
-    def monotonic(self) -> float:
-        self.advance(100)
-        return super().monotonic()
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
