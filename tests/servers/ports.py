@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import time
+from urllib.parse import urlsplit
 
 PORTS = range(20000, 30000)
 
@@ -31,3 +32,10 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], *, seconds: float
             return
         time.sleep(0.05)
     raise RuntimeError(f"{process.args!r} does not listen on port {port} after {seconds} s")
+
+
+def port_of(url: str) -> int:
+    """Return the port in the address of a server of the tests."""
+    port = urlsplit(url).port
+    assert port
+    return port

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,6 +20,7 @@ from providers.validation.faults import Fault, Reply
 from providers.wrappers.retrying import RetryPolicy
 from providers.wrappers.stack import wrap_store
 from tests.providers.store_contract import StoreContract
+from tests.servers.ports import port_of
 from tests.servers.tls import tls_front
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -39,12 +39,6 @@ class Cloud(Protocol):
 
 
 Open = Callable[..., DocumentStore]
-
-
-def port_of(cloud: Cloud) -> int:
-    port = urlsplit(cloud.url).port
-    assert port
-    return port
 
 
 class DocumentContract(StoreContract):
@@ -73,7 +67,7 @@ class DocumentContract(StoreContract):
         assert (store.capabilities.holds, store.capabilities.countable) == (Holds.DOCUMENTS, False)
 
     def test_the_ca_file_is_what_is_trusted(self, cloud: Cloud, open_store: Open, tmp_path: Path) -> None:
-        with tls_front(port_of(cloud), tmp_path) as (proxy, ca_file):
+        with tls_front(port_of(cloud.url), tmp_path) as (proxy, ca_file):
             trusting = open_store(endpoint_url=proxy.url, ca_file=ca_file)
             trusting.put("a.txt", TIMELINE)
             assert trusting.get("a.txt") == TIMELINE

@@ -35,12 +35,12 @@ from tests.providers.stores.documents import (
     MEBIBYTE,
     TIMELINE,
     DocumentContract,
-    port_of,
     require_error_for,
     require_missing_location,
     sha256,
 )
 from tests.servers.dropbox import HOME, TEAM_FOLDER, TEAM_SPACE, DropboxCloud, hash_of
+from tests.servers.ports import port_of
 from wedbackup.core.clock import ManualClock
 
 FOLDER = "Weddings/Documents"
@@ -81,7 +81,7 @@ def open_store(cloud: DropboxCloud) -> Iterator[Open]:
 @pytest.fixture
 def proxy(cloud: DropboxCloud) -> Iterator[FaultProxy]:
     """A fault proxy in front of Dropbox."""
-    with FaultProxy(("127.0.0.1", port_of(cloud))) as proxy:
+    with FaultProxy(("127.0.0.1", port_of(cloud.url))) as proxy:
         yield proxy
 
 
