@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,26 +18,16 @@ from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from providers.wrappers.stack import wrap_store
 from tests.providers.store_contract import StoreContract
-from tests.servers.s3 import SMALL_PARTS
+from tests.providers.stores.dialects import PACK, PACK_SHA256, options_at, refusal, require_error_for
 from tests.servers.swift import Swift
 from wedbackup.core.clock import ManualClock
 
 pytestmark = pytest.mark.services
 
-PACK = os.urandom(2 * MEBIBYTE)
-PACK_SHA256 = hashlib.sha256(PACK).hexdigest()
-
 
 @pytest.fixture
 def options(swift: Swift, swift_bucket: str, swift_proxy: FaultProxy) -> B2Options:
-    return B2Options(
-        region=swift.region,
-        bucket=swift_bucket,
-        access_key=swift.access_key,
-        secret_key=swift.secret_key,
-        endpoint_url=swift_proxy.url,
-        **SMALL_PARTS,
-    )
+    return options_at(swift, swift_proxy, B2Options, swift_bucket, region=swift.region)
 
 
 @pytest.fixture
@@ -51,10 +39,8 @@ def store(options: B2Options) -> Iterator[B2Store]:
 
 class TestPromises(StoreContract):
     @pytest.fixture
-    def store(self, options: B2Options) -> Iterator[B2Store]:
-        store = B2Store(options)
-        yield store
-        store.close()
+    def store(self, store: B2Store) -> B2Store:
+        return store
 
 
 def test_the_address_follows_from_the_region() -> None:
@@ -116,21 +102,16 @@ def test_new_objects_are_locked_for_the_days_asked(options: B2Options, swift_pro
 def test_what_b2_refuses_becomes_an_error_with_advice(
     store: B2Store, swift_proxy: FaultProxy, status: str, code: str, words: str, expected: type[StoreError]
 ) -> None:
-    body = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>".encode()
-    swift_proxy.fault = Fault(match=b"PUT /", reply=Reply(status, {}, body))
-    with pytest.raises(StoreError) as caught:
-        store.put("pack", PACK, sha256=PACK_SHA256)
-    assert type(caught.value) is expected
-    assert swift_proxy.fault.hits == 1
+    error = require_error_for(store, swift_proxy, refusal(status, code, words), expected)
     if expected is LocationFull:
-        assert "Caps & Alerts" in caught.value.advice
+        assert "Caps & Alerts" in error.advice
 
 
 def test_a_busy_server_of_b2_is_left_for_another_one_by_the_second_attempt(
     store: B2Store, swift_proxy: FaultProxy
 ) -> None:
-    body = b"<Error><Code>ServiceUnavailable</Code><Message>no tomes available</Message></Error>"
-    swift_proxy.fault = Fault(match=b"PUT /", reply=Reply("503 Service Unavailable", {}, body))
+    busy = refusal("503 Service Unavailable", "ServiceUnavailable", "no tomes available")
+    swift_proxy.fault = Fault(match=b"PUT /", reply=busy)
     assert wrap_store(store, clock=ManualClock()).put("pack", PACK, sha256=PACK_SHA256).proof
     assert swift_proxy.fault.hits == 1
     assert len(swift_proxy.requests) == 2

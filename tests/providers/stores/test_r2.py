@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,15 +17,13 @@ from providers.stores.s3_options import MEBIBYTE
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
+from tests.providers.stores.dialects import PACK, PACK_SHA256, options_at, refusal, require_error_for
 from tests.servers.fixtures import make_bucket
-from tests.servers.s3 import SMALL_PARTS
 from tests.servers.swift import Swift, running_swift
 
 pytestmark = pytest.mark.services
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-PACK = os.urandom(2 * MEBIBYTE)
-PACK_SHA256 = hashlib.sha256(PACK).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +41,7 @@ def proxy(auto_swift: Swift) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def options(auto_swift: Swift, proxy: FaultProxy) -> R2Options:
-    return R2Options(
-        account_id=ACCOUNT,
-        bucket=make_bucket(auto_swift),
-        access_key=auto_swift.access_key,
-        secret_key=auto_swift.secret_key,
-        endpoint_url=proxy.url,
-        **SMALL_PARTS,
-    )
+    return options_at(auto_swift, proxy, R2Options, make_bucket(auto_swift), account_id=ACCOUNT)
 
 
 @pytest.fixture
@@ -64,10 +53,8 @@ def store(options: R2Options) -> Iterator[R2Store]:
 
 class TestPromises(StoreContract):
     @pytest.fixture
-    def store(self, options: R2Options) -> Iterator[R2Store]:
-        store = R2Store(options)
-        yield store
-        store.close()
+    def store(self, store: R2Store) -> R2Store:
+        return store
 
 
 @pytest.mark.parametrize(
@@ -128,14 +115,9 @@ def test_a_large_upload_has_parts_of_one_size(store: R2Store, proxy: FaultProxy)
 def test_what_r2_refuses_becomes_an_error_with_advice(
     store: R2Store, proxy: FaultProxy, status: str, code: str, words: str, expected: type[StoreError]
 ) -> None:
-    body = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>".encode()
-    proxy.fault = Fault(match=b"PUT /", reply=Reply(status, {}, body))
-    with pytest.raises(StoreError) as caught:
-        store.put("pack", PACK, sha256=PACK_SHA256)
-    assert type(caught.value) is expected
-    assert proxy.fault.hits == 1
+    error = require_error_for(store, proxy, refusal(status, code, words), expected)
     if code == "NotImplemented":
-        assert "checksum profile" in caught.value.advice
+        assert "checksum profile" in error.advice
 
 
 def test_packs_rest_in_the_class_that_was_chosen(options: R2Options, proxy: FaultProxy) -> None:

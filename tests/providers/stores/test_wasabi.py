@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,30 +11,18 @@ from providers.registry import open_store
 from providers.stores.base import Proof
 from providers.stores.errors import AccessDenied, StoreError, Throttled, WrongRegion
 from providers.stores.options import InvalidOptions
-from providers.stores.s3_options import MEBIBYTE
 from providers.stores.wasabi import WasabiOptions, WasabiStore
 from providers.validation.faultproxy import FaultProxy
-from providers.validation.faults import Fault, Reply
 from tests.providers.store_contract import StoreContract
-from tests.servers.s3 import SMALL_PARTS
+from tests.providers.stores.dialects import PACK, PACK_SHA256, options_at, refusal, require_error_for
 from tests.servers.swift import Swift
 
 pytestmark = pytest.mark.services
 
-PACK = os.urandom(2 * MEBIBYTE)
-PACK_SHA256 = hashlib.sha256(PACK).hexdigest()
-
 
 @pytest.fixture
 def options(swift: Swift, swift_bucket: str, swift_proxy: FaultProxy) -> WasabiOptions:
-    return WasabiOptions(
-        region=swift.region,
-        bucket=swift_bucket,
-        access_key=swift.access_key,
-        secret_key=swift.secret_key,
-        endpoint_url=swift_proxy.url,
-        **SMALL_PARTS,
-    )
+    return options_at(swift, swift_proxy, WasabiOptions, swift_bucket, region=swift.region)
 
 
 @pytest.fixture
@@ -48,10 +34,8 @@ def store(options: WasabiOptions) -> Iterator[WasabiStore]:
 
 class TestPromises(StoreContract):
     @pytest.fixture
-    def store(self, options: WasabiOptions) -> Iterator[WasabiStore]:
-        store = WasabiStore(options)
-        yield store
-        store.close()
+    def store(self, store: WasabiStore) -> WasabiStore:
+        return store
 
 
 def test_the_address_follows_from_the_region() -> None:
@@ -89,13 +73,7 @@ def test_what_wasabi_refuses_becomes_an_error_with_advice(
     headers: dict[str, str],
     expected: type[StoreError],
 ) -> None:
-    swift_proxy.fault = Fault(
-        match=b"PUT /", reply=Reply(status, headers, f"<Error><Code>{code}</Code></Error>".encode())
-    )
-    with pytest.raises(StoreError) as caught:
-        store.put("pack", PACK, sha256=PACK_SHA256)
-    assert type(caught.value) is expected
-    assert swift_proxy.fault.hits == 1
+    require_error_for(store, swift_proxy, refusal(status, code, **headers), expected)
 
 
 def test_rights_are_written_as_at_aws() -> None:
