@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -29,6 +30,9 @@ class Retention(enum.StrEnum):
     NONE = "none"
     UNLOCKED = "Unlocked"
     LOCKED = "Locked"
+
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")  # https://cloud.google.com/storage/docs/buckets#naming
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class GCSOptions(LineOptions):
     list_page: int = option("Objects per page of a listing", default=1000)
 
     def __post_init__(self) -> None:
+        if not _BUCKET.fullmatch(self.bucket):
+            raise InvalidOptions("option bucket: 3 to 222 small letters, digits, dots, dashes and underscores, no path")
         address = urlsplit(self.endpoint_url)
         if address.scheme not in ("https", "http") or not address.hostname:
             raise InvalidOptions("option endpoint_url: write it with https:// in front")

@@ -62,6 +62,9 @@ LARGEST_PACK_BYTES = 128 * 1024 * 1024  # what the format allows; usual are 16 M
 _PLACEHOLDER = ".emptyFolderPlaceholder"  # what the console puts into an empty folder
 
 
+_BUCKET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # what the service takes, and needs no quoting in a path
+
+
 @dataclass(frozen=True, kw_only=True)
 class SupabaseOptions(LineOptions):
     """Which project, which bucket, and the key that may do everything there."""
@@ -78,6 +81,8 @@ class SupabaseOptions(LineOptions):
 
     def __post_init__(self) -> None:
         check_project_address(self.url)
+        if not _BUCKET.fullmatch(self.bucket):
+            raise InvalidOptions("option bucket: at most 100 letters, digits, dashes, dots and underscores, no path")
         if not re.fullmatch(r"[\x21-\x7e]+", self.service_key):
             raise InvalidOptions("option service_key: it has spaces or signs that no key has; copy it again")
 

@@ -89,3 +89,22 @@ def test_one_missing_sdk_hurts_one_kind_only() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "only s3\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("s3", {"access_key": "a", "secret_key": "s"}),
+        ("r2", {"access_key": "a", "secret_key": "s", "account_id": "0" * 32}),
+        ("b2", {"access_key": "a", "secret_key": "s", "region": "eu-central-003"}),
+        ("wasabi", {"access_key": "a", "secret_key": "s", "region": "eu-central-1"}),
+        ("gcs", {"key_json": "{}"}),
+        ("azure", {"account": "studio", "account_key": "YQ==", "container": "a bucket/with a path"}),
+        ("supabase", {"url": "https://abc.supabase.co", "service_key": "key"}),
+        ("supabase_s3", {"url": "https://abc.supabase.co", "access_key": "a", "secret_key": "s", "region": "eu"}),
+    ],
+)
+def test_a_name_that_no_bucket_can_have_is_refused_at_once(kind: str, options: dict[str, str]) -> None:
+    place = {} if "container" in options else {"bucket": "a bucket/with a path"}
+    with pytest.raises(InvalidOptions, match="option (bucket|container)"):
+        open_store(kind, {**options, **place})
