@@ -110,18 +110,18 @@ def test_what_is_stored_as_gzip_comes_as_it_is(gcs_proxied: GCSStore, gcs_proxy:
 )
 def test_options_that_cannot_work_are_refused(gcs: GCS, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptions, match=next(iter(changes))) as caught:
-        GCSOptions(**{"bucket": "b", "key_json": gcs.key_json(), **changes})
+        GCSOptions(**{"bucket": "bucket", "key_json": gcs.key_json(), **changes})
     assert "/etc/key.json" not in str(caught.value)
 
 
 def test_a_damaged_key_or_a_token_server_without_tls_is_refused(gcs: GCS) -> None:
     for changes, words in (({"private_key": "nonsense"}, "damaged"), ({"token_uri": "http://x.test"}, "https")):
         with pytest.raises(InvalidOptions, match=words):
-            GCSOptions(bucket="b", key_json=gcs.key_json(**changes))
+            GCSOptions(bucket="bucket", key_json=gcs.key_json(**changes))
 
 
 def test_options_come_from_plain_words(gcs: GCS) -> None:
-    words = {"bucket": "b", "key_json": gcs.key_json(), "storage_class": "ARCHIVE", "retention": "Locked"}
+    words = {"bucket": "bucket", "key_json": gcs.key_json(), "storage_class": "ARCHIVE", "retention": "Locked"}
     options = build_options(GCSOptions, words)
     assert (options.storage_class, options.retention) == (StorageClass.ARCHIVE, Retention.LOCKED)
 
