@@ -111,3 +111,8 @@ def photos(tmp_path: Path) -> Path:
 def vault(cast: Cast, key_file: Path, locations: list[Location], photos: Path) -> Vault:
     """Lumen's photos of the wedding, with three places for copies and nothing stored yet."""
     return make_vault(cast, locations, photos)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process of the tests is left with it alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/stories/", "tests/wedbackup/", "tests/pages/")))
