@@ -106,5 +106,5 @@ def test_one_missing_sdk_hurts_one_kind_only() -> None:
 )
 def test_a_name_that_no_bucket_can_have_is_refused_at_once(kind: str, options: dict[str, str]) -> None:
     place = {} if "container" in options else {"bucket": "a bucket/with a path"}
-    with pytest.raises(InvalidOptions, match="option (bucket|container)"):
+    with pytest.raises(InvalidOptions, match=r"option (bucket|container)"):
         open_store(kind, {**options, **place})
