@@ -9,7 +9,7 @@ PROVED_AGAINST = {
     "r2": "OpenStack Swift with R2's checksum profile; R2's own refusals are played as documented",
     "b2": "OpenStack Swift with B2's checksum profile; B2's own refusals are played as documented",
     "wasabi": "OpenStack Swift with Wasabi's checksum profile; its own refusals are played as documented",
-    "gcs": "an emulator of Cloud Storage, with sessions, preconditions, paging and rights added as Google documents them",
+    "gcs": "an emulator of Cloud Storage; sessions, preconditions, pages and rights are played as documented",
     "azure": "Azurite, Microsoft's own emulator, not Azure's own servers",
     "supabase": "a small fake with the measured quirks of Supabase Storage, not a Supabase project",
     "supabase_s3": "a small fake with the measured quirks of Supabase's S3 endpoint, not a Supabase project",
