@@ -102,14 +102,39 @@ def _s3_address(location: Location, vault: str) -> tuple[str, str]:
     options = build_options(kind, {**credential, **location.options})
     dialect = options.dialect()
     endpoint = dialect.address or f"https://s3.{dialect.region}.amazonaws.com"
-    path = "/".join(part.strip("/") for part in (options.bucket, options.prefix, vault) if part)
+    path = _path(options.bucket, options.prefix, vault)
     return (
         f"s3:{endpoint.rstrip('/')}/{path}",
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read the bucket.",
     )
 
 
-_ADDRESSES = {"local": _folder_address, **dict.fromkeys(("s3", "r2", "b2", "wasabi"), _s3_address)}
+def _gcs_address(location: Location, vault: str) -> tuple[str, str]:
+    options = location.options
+    return (
+        f"gs:{options['bucket']}:/{_path(options.get('prefix', ''), vault)}",
+        "Set GOOGLE_PROJECT_ID, and GOOGLE_APPLICATION_CREDENTIALS to the file of a key that may read the bucket.",
+    )
+
+
+def _azure_address(location: Location, vault: str) -> tuple[str, str]:
+    options = location.options
+    return (
+        f"azure:{options['container']}:/{_path(options.get('prefix', ''), vault)}",
+        f"Set AZURE_ACCOUNT_NAME to {options['account']}, and AZURE_ACCOUNT_KEY to its key.",
+    )
+
+
+def _path(*parts: str) -> str:
+    return "/".join(part.strip("/") for part in parts if part)
+
+
+_ADDRESSES = {
+    "local": _folder_address,
+    **dict.fromkeys(("s3", "r2", "b2", "wasabi"), _s3_address),
+    "gcs": _gcs_address,
+    "azure": _azure_address,
+}
 _DOWNLOAD = "restic cannot read there itself: download the vault's folder, then use the downloaded folder after -r."
 
 

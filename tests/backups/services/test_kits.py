@@ -21,9 +21,12 @@ from providers.models import Location
         ),
         ("b2", {"region": "eu-central-003"}, "s3:https://s3.eu-central-003.backblazeb2.com/weddings/6f1c"),
         ("wasabi", {"region": "eu-central-2"}, "s3:https://s3.eu-central-2.wasabisys.com/weddings/6f1c"),
+        ("gcs", {"prefix": "2026"}, "gs:weddings:/2026/6f1c"),
+        ("azure", {"account": "studio", "container": "copies"}, "azure:copies:/6f1c"),
+        ("supabase", {"url": "https://abc.supabase.co"}, ""),
     ],
 )
-def test_the_kit_names_the_address_of_every_dialect_of_s3(
+def test_the_kit_names_the_address_that_stock_restic_takes(
     kind: str, options: dict[str, str], repository: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Vault, "prefix", "6f1c/")
