@@ -32,9 +32,17 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that `pid` has started and that are not ended."""
+    """Return the reading processes that `pid` has started and that are not ended, not the servers of other tests."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in found for child in file.read_text().split()]
+    started = [int(child) for file in found for child in file.read_text().split()]
+    return [child for child in started if _reads(child)]
+
+
+def _reads(pid: int) -> bool:
+    try:
+        return b"backups.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def alive(pid: int) -> bool:
