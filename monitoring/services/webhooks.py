@@ -8,6 +8,7 @@ one: the id and the body are the same in every attempt.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import uuid
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from wedbackup.core import audit, events, sealing
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Event
 from wedbackup.core.signing import new_secret, signed_headers
+
+log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (5, 30, 120, 600, 3600, 3 * 3600, 8 * 3600, 12 * 3600)  # after the first attempt; a day in all
 JITTER = 0.1
@@ -168,6 +171,9 @@ def _ask(delivery: Delivery, clock: Clock) -> Answer:
         return send(webhook.url, body, headers, private_allowed=webhook.private_address_allowed, clock=clock)
     except (AddressRefused, sealing.SealingError) as exc:
         return Answer(None, str(exc), 0.0)
+    except Exception as exc:  # one message that cannot be sent must not hold up all the others, round after round
+        log.exception("delivery %s could not be sent", delivery.pk)
+        return Answer(None, f"it could not be sent ({type(exc).__name__})", 0.0)
 
 
 def _finish(delivery: Delivery, answer: Answer, clock: Clock) -> None:

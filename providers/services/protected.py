@@ -31,7 +31,7 @@ def folders_tend() -> Iterator[tuple[Location, Freshness]]:
             store.marker_renew()
             freshness = store.freshness()
         except StoreError:
-            continue
+            continue  # the probe tells what is wrong with the folder itself
         if freshness.life is Life.SILENT:
             yield location, freshness
 

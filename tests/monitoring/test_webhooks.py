@@ -200,6 +200,29 @@ def test_of_two_senders_only_one_sends(receiver: Receiver, clock: ManualClock, m
     assert len(receiver.heard) == 1
 
 
+def test_a_message_that_cannot_be_sent_does_not_hold_up_the_others(
+    receiver: Receiver, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring.services import webhooks
+
+    hook(receiver, clock, tags=["location.down", "location.recovered"])
+    happen(clock)
+    happen(clock, events.Tag.LOCATION_RECOVERED)
+    read(clock=clock)
+    send = webhooks.send
+
+    def send_but_one(url: str, body: bytes, *args: object, **more: object) -> object:
+        if b'"type":"location.down"' in body:
+            raise ValueError("secret detail")
+        return send(url, body, *args, **more)
+
+    monkeypatch.setattr(webhooks, "send", send_but_one)
+    assert deliveries_send(clock=clock) == 2
+    assert [json.loads(body)["type"] for _, body in receiver.heard] == ["location.recovered"]
+    stuck = Delivery.objects.get(tag="location.down")
+    assert (stuck.state, stuck.last_error) == ("waiting", "it could not be sent (ValueError)")
+
+
 def test_what_a_dead_sender_held_is_sent_by_the_next(receiver: Receiver, clock: ManualClock) -> None:
     hook(receiver, clock, tags=["location.down"])
     happen(clock)

@@ -5,7 +5,7 @@ import pytest
 from tests.providers.store_contract import StoreContract, is_chosen
 from tests.servers.fixtures import swift, swift_bucket, swift_proxy, swift_tls
 
-__all__ = ["figures_run", "long_run", "swift", "swift_bucket", "swift_proxy", "swift_tls"]
+__all__ = ["long_run", "swift", "swift_bucket", "swift_proxy", "swift_tls"]
 
 
 @pytest.fixture
@@ -14,24 +14,20 @@ def long_run(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--long", False))
 
 
-@pytest.fixture
-def figures_run(pytestconfig: pytest.Config) -> bool:
-    """Whether bin/conformance measures how long a dead provider takes to be reported."""
-    return bool(pytestconfig.getoption("--figures", False))
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes minutes and what a variant of a store only repeats, unless bin/conformance asks for it."""
-    campaign = bool(config.getoption("--long", False))
+    campaign, figures = bool(config.getoption("--long", False)), bool(config.getoption("--figures", False))
     chosen: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
         contract, parameters = getattr(item, "cls", None), getattr(item, "callspec", None)
-        promise = parameters.params.get("promise") if parameters else None
-        if not (isinstance(contract, type) and issubclass(contract, StoreContract)) or promise is None:
+        if parameters is None or not (isinstance(contract, type) and issubclass(contract, StoreContract)):
             chosen.append(item)
-        else:
+        elif promise := parameters.params.get("promise"):
             (chosen if is_chosen(contract, promise, campaign=campaign) else left_out).append(item)
+        else:
+            takes_long = parameters.params.get("trouble") == "black hole" and not figures
+            (left_out if takes_long else chosen).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = chosen
