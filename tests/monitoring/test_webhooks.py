@@ -211,7 +211,7 @@ def test_a_message_that_cannot_be_sent_does_not_hold_up_the_others(
     read(clock=clock)
     send = webhooks.send
 
-    def send_but_one(url: str, body: bytes, *args: object, **more: object) -> object:
+    def send_but_one(url: str, body: bytes, *args: Any, **more: Any) -> object:
         if b'"type":"location.down"' in body:
             raise ValueError("secret detail")
         return send(url, body, *args, **more)
