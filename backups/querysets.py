@@ -9,7 +9,18 @@ from django.db import models
 from wedbackup.core.scoping import ScopedQuerySet
 
 if TYPE_CHECKING:
-    from backups.models import Copy, DocumentFolder, Job, Membership, Organisation, Snapshot, Source, Vault, Wedding  # noqa: F401
+    from backups.models import (  # noqa: F401
+        Copy,
+        DocumentFolder,
+        ForgottenSnapshot,
+        Job,
+        Membership,
+        Organisation,
+        Snapshot,
+        Source,
+        Vault,
+        Wedding,
+    )
 
 T = TypeVar("T", bound=models.Model)
 
@@ -47,6 +58,10 @@ class CopyQuerySet(ScopedQuerySet["Copy"]):
 
 
 class DocumentFolderQuerySet(ScopedQuerySet["DocumentFolder"]):
+    scope_lookup = "vault__organisation"
+
+
+class ForgottenSnapshotQuerySet(ScopedQuerySet["ForgottenSnapshot"]):
     scope_lookup = "vault__organisation"
 
 

@@ -32,16 +32,35 @@ class PolicyAdmin(PlatformAdmin):
             },
         ),
         ("How often [minutes]", {"fields": ("interval_minutes",)}),
-        ("What is kept", {"fields": ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")}),
+        (
+            "What is kept",
+            {
+                "fields": (
+                    "keep_within_days",
+                    ("keep_last", "keep_hourly", "keep_daily"),
+                    ("keep_weekly", "keep_monthly", "keep_yearly"),
+                    ("wedding_days_before", "wedding_days_after", "keep_wedding_days"),
+                    ("finals_years", "contract_years"),
+                ),
+                "description": "A snapshot stays while any of these keeps it; what none keeps goes a week later.",
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Policy]:
         return super().get_queryset(request).annotate(used=Count("vault"))
 
-    @admin.display(description="keeps last / d / w / m / y")
+    @admin.display(description="keeps all for, last / h / d / w / m / y")
     def keeps(self, policy: Policy) -> str:
-        kept = (policy.keep_last, policy.keep_daily, policy.keep_weekly, policy.keep_monthly, policy.keep_yearly)
-        return " / ".join(map(str, kept))
+        kept = (
+            policy.keep_last,
+            policy.keep_hourly,
+            policy.keep_daily,
+            policy.keep_weekly,
+            policy.keep_monthly,
+            policy.keep_yearly,
+        )
+        return f"{policy.keep_within_days} days, {' / '.join(map(str, kept))}"
 
     @admin.display(description="vaults", ordering="used")
     def vaults_count(self, policy: Any) -> int:

@@ -3,12 +3,14 @@
 from backups.models.documents import DocumentFolder
 from backups.models.jobs import Job, JobMove
 from backups.models.organisations import Membership, Organisation
-from backups.models.vaults import Copy, Policy, Snapshot, SnapshotCopy, Source, Vault
+from backups.models.policies import Policy
+from backups.models.vaults import Copy, ForgottenSnapshot, Snapshot, SnapshotCopy, Source, Vault
 from backups.models.weddings import Wedding, WeddingVendor
 
 __all__ = [
     "Copy",
     "DocumentFolder",
+    "ForgottenSnapshot",
     "Job",
     "JobMove",
     "Membership",

@@ -8,32 +8,18 @@ from typing import ClassVar
 from django.db import models
 
 from backups.models.organisations import Organisation
+from backups.models.policies import Policy
 from backups.models.weddings import Wedding
-from backups.querysets import CopyQuerySet, SnapshotQuerySet, SourceQuerySet, VaultQuerySet
+from backups.querysets import (
+    CopyQuerySet,
+    ForgottenSnapshotQuerySet,
+    SnapshotQuerySet,
+    SourceQuerySet,
+    VaultQuerySet,
+)
 from backups.states import CopyState
 from providers.models import Location
 from wedbackup.core.scoping import ScopedManager
-
-
-class Policy(models.Model):
-    """How many proved copies make a snapshot acknowledged, how often, and what is kept."""
-
-    name = models.CharField(max_length=60, unique=True)
-    copies_needed = models.PositiveSmallIntegerField(default=3)
-    failure_domains_needed = models.PositiveSmallIntegerField(default=2)
-    interval_minutes = models.PositiveIntegerField(default=24 * 60)
-    keep_last = models.PositiveSmallIntegerField(default=3)
-    keep_daily = models.PositiveSmallIntegerField(default=14)
-    keep_weekly = models.PositiveSmallIntegerField(default=8)
-    keep_monthly = models.PositiveSmallIntegerField(default=24)
-    keep_yearly = models.PositiveSmallIntegerField(default=7)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["name"]
-        verbose_name_plural = "policies"
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Vault(models.Model):
@@ -62,6 +48,9 @@ class Vault(models.Model):
     created_at = models.DateTimeField()
     next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
     suspicion = models.CharField(max_length=300, blank=True, help_text="why the newest state must not be trusted yet")
+    hold = models.CharField(max_length=300, blank=True, help_text="why nothing of it may go, by law; empty: no hold")
+    held_by = models.CharField(max_length=150, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScopedManager(VaultQuerySet)
     unscoped = models.Manager()
@@ -113,7 +102,8 @@ class Source(models.Model):
 class Copy(models.Model):
     """A vault's copy at one location.
 
-    required: the backup waits for it; other copies may lag and are caught up.
+    required:  the backup waits for it; other copies may lag and are caught up.
+    pruned_at: what was forgotten after it may still lie here: then the copy gives nothing to others.
     """
 
     vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="copies")
@@ -122,6 +112,9 @@ class Copy(models.Model):
     state = models.CharField(max_length=12, choices=CopyState.choices, default=CopyState.EMPTY)
     confirmed_at = models.DateTimeField(null=True, blank=True, help_text="when its newest snapshot was proved")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="when every byte was last read back")
+    pruned_at = models.DateTimeField(
+        null=True, blank=True, help_text="when it was last rid of everything that was forgotten"
+    )
     stored_bytes = models.BigIntegerField(default=0)
     last_error = models.CharField(max_length=300, blank=True)
 
@@ -146,6 +139,7 @@ class Snapshot(models.Model):
 
     acknowledged_at is set only by the rule of docs/architecture.md: enough copies, in enough failure domains, each with
     config, key, index, packs and snapshot file confirmed. Everything that shows green asks for it.
+    expired_at is the first of two phases of going: days later a prune takes it, unless a rule keeps it again by then.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -159,6 +153,10 @@ class Snapshot(models.Model):
     problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
     suspicion = models.CharField(max_length=300, blank=True, help_text="why its source looked wrong as a whole")
     acknowledged_at = models.DateTimeField(null=True, blank=True)
+    expired_at = models.DateTimeField(null=True, blank=True, help_text="since when no rule keeps it any more")
+    hold = models.CharField(max_length=300, blank=True, help_text="why it may not go, by law; empty: no hold")
+    held_by = models.CharField(max_length=150, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScopedManager(SnapshotQuerySet)
     unscoped = models.Manager()
@@ -193,3 +191,29 @@ class SnapshotCopy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.snapshot} at {self.copy.location}"
+
+
+class ForgottenSnapshot(models.Model):
+    """What was forgotten, for good: a copy that was away meanwhile must not bring it back.
+
+    reason: why it went, in words.
+    """
+
+    vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="forgotten")
+    restic_id = models.CharField(max_length=64)
+    forgotten_at = models.DateTimeField()
+    reason = models.CharField(max_length=300, blank=True)
+
+    objects = ScopedManager(ForgottenSnapshotQuerySet)
+    unscoped = models.Manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-forgotten_at"]
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["vault", "restic_id"], name="one_tombstone_per_snapshot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vault}: {self.restic_id[:8]}"
