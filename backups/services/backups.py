@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Case, IntegerField, Value, When
 
 from backups.engine.backup.messages import Destination
-from backups.engine.backup.run import BackupRequest, backup
+from backups.engine.backup.run import BackupRequest, SourceFolder, backup
 from backups.engine.errors import SourceMissing, SourceUnreadable, TooFewCopies
 from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
@@ -132,7 +132,7 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
     master = vault_master(vault)
     os.makedirs(settings.CACHE_DIR, mode=0o700, exist_ok=True)
     return BackupRequest(
-        sources=tuple(source.path for source in sources),
+        sources=tuple(SourceFolder(source.path, tuple(source.excludes)) for source in sources),
         prefix=vault.prefix,
         master=master,
         config=vault_config(vault, master),
@@ -147,7 +147,6 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
         hostname=socket.gethostname(),
         username=getpass.getuser(),
         tags=(vault.protection_class,),
-        excludes=tuple(sorted({pattern for source in sources for pattern in source.excludes})),
         workers=settings.ENGINE_PROCESSES,
         clock=clock,
     )

@@ -89,8 +89,12 @@ def _snapshot(vault: Vault, result: BackupResult) -> Snapshot:
         source_bytes=found.size_bytes,
         stored_bytes=result.bytes_stored,
         problem_files=[list(problem) for problem in problems[:PROBLEM_FILES_MAX]],
-        suspicion=extent_suspicion(found, _trusted_extent(vault)),
+        suspicion=_missing(result) or extent_suspicion(found, _trusted_extent(vault)),
     )
+
+
+def _missing(result: BackupResult) -> str:
+    return "; ".join(source.missing for source in result.sources if source.missing)[:300]
 
 
 def _trusted_extent(vault: Vault) -> Extent | None:

@@ -13,7 +13,7 @@ import django
 def main(vault_id: str) -> None:
     from django.conf import settings
 
-    from backups.engine.backup.run import BackupRequest, Destination, backup
+    from backups.engine.backup.run import BackupRequest, Destination, SourceFolder, backup
     from backups.models import Vault
     from backups.services.vaults import vault_master
     from providers.services.locations import store_of
@@ -24,7 +24,7 @@ def main(vault_id: str) -> None:
     copies = list(vault.copies.select_related("location"))
     backup(
         BackupRequest(
-            sources=tuple(source.path for source in vault.sources.all()),
+            sources=tuple(SourceFolder(source.path) for source in vault.sources.all()),
             prefix=vault.prefix,
             master=vault_master(vault),
             vault_files=(bytes(vault.config_file), bytes(vault.key_file)),

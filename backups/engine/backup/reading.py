@@ -14,7 +14,8 @@ from backups.engine.backup.fileworker import is_long
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, pack_nodes, usable_nodes
 from backups.engine.backup.ledger import Ledger
 from backups.engine.backup.messages import Batch, BatchDone, FolderPart, Message, ReadPart, SourceRoot, WorkerFinished
-from backups.engine.backup.scanner import FileToRead, Folder, Scanner, child_path
+from backups.engine.backup.scanner import FileToRead, Folder, Scan, Scanner, child_path
+from backups.engine.backup.selection import Place, Selection
 from backups.engine.backup.sources import check_root, open_root
 from backups.engine.errors import Damaged, SourceMissing, SourceUnreadable
 from backups.engine.format import MIB
@@ -46,6 +47,7 @@ class SourceReading:
     def __init__(
         self,
         roots: Sequence[SourceRoot],
+        selection: Selection,
         scanner: Scanner,
         crew: BackupCrew,
         trees: BlobWriter,
@@ -54,6 +56,7 @@ class SourceReading:
     ) -> None:
         self.counts = Counts()
         self._roots = roots
+        self._selection = selection
         self._scanner = scanner
         self._crew = crew
         self._trees = trees
@@ -64,6 +67,7 @@ class SourceReading:
         self._root_fds: list[int] = []
         self._done: dict[int, Folder] = {}
         self._tree_ids: dict[int, bytes] = {}
+        self._missed: set[int] = set()
         self._batch: Batch = []
         self._batch_files = 0
         self._batch_bytes = 0
@@ -71,16 +75,35 @@ class SourceReading:
     def run(self) -> bytes:
         """Read everything and return the id of the root tree.
 
+        A source that cannot be listed, or that went away meanwhile, is marked as missing and is not in the tree, as
+        long as another is left.
+
         Raises SourceMissing, SourceUnreadable, Cancelled, TooFewCopies, WorkerDied or Damaged.
         """
         with contextlib.ExitStack() as stack:
             self._root_fds = [stack.enter_context(open_root(root)) for root in self._roots]
             for number, root in reversed(list(enumerate(self._roots))):
-                self._stack.append(Folder(number, number, (), root.path))
+                sources = self._selection.at(root.path)
+                self._stack.append(Folder(number, number, (), root.path, sources=sources))
             self._read_all()
-        for root in self._roots:
-            check_root(root)
-        return self._join(b"/", [(root.path[1:], number) for number, root in enumerate(self._roots)])
+        for number, root in enumerate(self._roots):
+            if number in self._tree_ids:
+                try:
+                    check_root(root)
+                except (SourceMissing, SourceUnreadable) as exc:
+                    self._miss(number, exc)
+        return self._join(b"/", [(self._roots[number].path[1:], number) for number in sorted(self._tree_ids)])
+
+    def _miss(self, number: int, reason: SourceMissing | SourceUnreadable) -> None:
+        """Leave a source out of the snapshot; raises `reason` when it is the last."""
+        self._missed.add(number)
+        self._tree_ids.pop(number, None)
+        if len(self._missed) == len(self._roots):
+            raise reason
+        root = self._roots[number].path
+        for source in self._selection.sources:
+            if source.path == root or source.path.startswith(root.rstrip(b"/") + b"/"):
+                source.missing = str(reason)
 
     def _read_all(self) -> None:
         closed = False
@@ -133,6 +156,7 @@ class SourceReading:
         except OSError as exc:
             self._give_up(folder, exc)
             return
+        self._measure(folder, scan)
         counts.folders_total += 1
         counts.files_total += (found := scan.files_new + scan.files_changed + scan.files_unchanged)
         counts.files_new += scan.files_new
@@ -151,11 +175,34 @@ class SourceReading:
         if not folder.waiting:
             self._complete(folder)
 
+    def _measure(self, folder: Folder, scan: Scan) -> None:
+        """Count what a folder holds for its sources and for the disks that it lies on."""
+        assert folder.status is not None
+        parent, device = folder.parent, folder.status.st_dev
+        if parent is not None:
+            assert parent.status is not None
+            folder.mounts = parent.mounts
+            mounted = device != parent.status.st_dev
+            if mounted or self._selection.was_mount(folder.path):
+                place = Place(folder.path, device, mounted)
+                folder.mounts = (*folder.mounts, place)
+                for source in folder.sources:
+                    if source.path != folder.path:
+                        source.mounts.append(place)
+        files = scan.files_new + scan.files_changed + scan.files_unchanged
+        for source in folder.sources:
+            source.add(files, scan.bytes_total)
+            if source.path == folder.path:
+                source.device = device
+        for place in folder.mounts:
+            place.add(files, scan.bytes_total)
+
     def _give_up(self, folder: Folder, exc: OSError) -> None:
         reason = exc.strerror or str(exc)
         parent = folder.parent
         if parent is None:
-            raise SourceUnreadable(f"the folder {os.fsdecode(folder.path)} cannot be read: {reason}") from exc
+            self._miss(folder.root, SourceUnreadable(f"the folder {os.fsdecode(folder.path)} cannot be read: {reason}"))
+            return
         self.counts.unreadable.append((os.fsdecode(folder.path), reason))
         self._fill_in(parent)
         parent.whole = False

@@ -15,7 +15,6 @@ from backups.engine.backup.blobwriter import OPEN_TREE_PACKS, BlobWriter
 from backups.engine.backup.board import Board
 from backups.engine.backup.claims import LocalClaims, SharedClaims
 from backups.engine.backup.crew import BackupCrew, is_portable
-from backups.engine.backup.excludes import Excludes
 from backups.engine.backup.fanout import FanOut
 from backups.engine.backup.fileworker import OPEN_PACKS, FileWorker
 from backups.engine.backup.foldercache import FolderCache
@@ -26,9 +25,10 @@ from backups.engine.backup.parents import find_parent
 from backups.engine.backup.publish import Document, Publishing, index_documents, snapshot_document
 from backups.engine.backup.reading import Counts, SourceReading
 from backups.engine.backup.scanner import Scanner
+from backups.engine.backup.selection import FoundSource, Selection, SourceFolder, recorded_excludes
 from backups.engine.backup.sources import find_root
 from backups.engine.backup.survey import Survey, VaultCopy, survey
-from backups.engine.errors import SourceMissing
+from backups.engine.errors import SourceMissing, SourceUnreadable
 from backups.engine.format import BlobType, FileKind, to_nanoseconds
 from backups.engine.format.compression import DEFAULT_LEVEL
 from backups.engine.format.crypto import MasterKey
@@ -37,7 +37,7 @@ from backups.engine.format.snapshot import encode_snapshot
 from backups.engine.progress import CancelToken, Listener, ignore
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
-__all__ = ["BackupRequest", "BackupResult", "Destination", "Outcome", "backup"]
+__all__ = ["BackupRequest", "BackupResult", "Destination", "Outcome", "SourceFolder", "backup"]
 
 ABANDON_SECONDS = 0.7  # for uploads under way after a cancel, so that they leave no temporary file
 
@@ -46,7 +46,7 @@ ABANDON_SECONDS = 0.7  # for uploads under way after a cancel, so that they leav
 class BackupRequest:
     """What to back up, and where to.
 
-    sources:       absolute paths of folders.
+    sources:       folders, each with its own patterns.
     prefix:        of the vault at every location, "" or ending in "/".
     master:        the vault's master key.
     vault_files:   its (config file, key file), which a location that has nothing yet is given.
@@ -54,12 +54,11 @@ class BackupRequest:
     destinations:  one per location.
     copies_needed: fewer whole copies than this are no backup.
     cache_path:    of the local cache of folders; None: every file is read.
-    excludes:      glob patterns, see `excludes`.
     level:         of zstd.
     workers:       processes for runs with much to read; 0: never any.
     """
 
-    sources: tuple[str, ...]
+    sources: tuple[SourceFolder, ...]
     prefix: str
     master: MasterKey
     vault_files: tuple[bytes, bytes]
@@ -70,7 +69,6 @@ class BackupRequest:
     hostname: str = "wedbackup"
     username: str = "wedbackup"
     tags: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
     level: int = DEFAULT_LEVEL
     workers: int = 2
     clock: Clock = SYSTEM_CLOCK
@@ -87,6 +85,7 @@ class BackupResult:
     packs_lost:   packs that were gone everywhere; what the source still has of them was stored anew.
     unstable:     (path, reason) of files that changed whenever they were read; the last reading is stored.
     unreadable:   (path, reason) of what could not be read; it is not in the snapshot.
+    sources:      each as it was found, also those that were missing and are not in the snapshot.
     outcomes:     by destination key.
     """
 
@@ -105,25 +104,29 @@ class BackupResult:
     packs_lost: int = 0
     unstable: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    sources: list[FoundSource] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
 def backup(request: BackupRequest, listener: Listener = ignore, cancel: CancelToken | None = None) -> BackupResult:
     """Back the sources up and return what was made, once `copies_needed` destinations hold all of it.
 
-    Call it from any thread. The listener is called at most about ten times a second, from this thread.
+    A source that is missing stops no other: it is told in the result. Call it from any thread. The listener is called
+    at most about ten times a second, from this thread.
 
-    Raises SourceMissing, SourceUnreadable, TooFewCopies (with the outcomes), Cancelled, WorkerDied, Damaged, Locked.
+    Raises SourceMissing or SourceUnreadable when no source can be read, TooFewCopies (with the outcomes), Cancelled,
+    WorkerDied, Damaged, Locked.
     After any of them the vault is as it was before, but for packs that the next run makes use of.
     """
-    roots = _outermost([find_root(path) for path in request.sources])
+    selection = Selection(request.sources)
+    roots = _outermost(_find_roots(selection))
     board = Board()
     ledger = Ledger(
         request.destinations, request.copies_needed, board, listener, cancel or CancelToken(), request.clock
     )
     with contextlib.ExitStack() as stack:
         stack.callback(board.close)
-        return _Run(request, roots, ledger, cancel or CancelToken(), stack).run()
+        return _Run(request, selection, roots, ledger, cancel or CancelToken(), stack).run()
 
 
 class _Run:
@@ -132,12 +135,14 @@ class _Run:
     def __init__(
         self,
         request: BackupRequest,
+        selection: Selection,
         roots: tuple[SourceRoot, ...],
         ledger: Ledger,
         cancel: CancelToken,
         stack: contextlib.ExitStack,
     ) -> None:
         self._request = request
+        self._selection = selection
         self._roots = roots
         self._ledger = ledger
         self._cancel = cancel
@@ -156,10 +161,10 @@ class _Run:
         cache = FolderCache(request.cache_path, self._config.repository_id)
         self._stack.callback(cache.close)
         found = survey(copies, cache, ledger.pulse)
-        paths = tuple(sorted(request.sources))
-        parent = find_parent(copies, paths, request.hostname, cache)
-
         tree, counts = self._read(found, cache)
+        self._note_unmet()
+        paths = tuple(sorted(source.name for source in self._selection.sources if not source.missing))
+        parent = find_parent(copies, paths, request.hostname, cache)
 
         opening.confirm(hold)
         snapshot_id = self._publish(copies, found, cache, tree, parent, paths, began)
@@ -196,6 +201,7 @@ class _Run:
             username=request.username,
             tags=request.tags,
             parent=parent,
+            excludes=recorded_excludes(request.sources),
         )
         documents.append(snapshot_document(request.master, fields))
         ledger.commit()
@@ -227,13 +233,13 @@ class _Run:
         )
         crew = self._crew(found, fan_out)
         scanner = Scanner(
-            Excludes(request.excludes),
+            self._selection,
             cache,
             found.known,
             lambda: to_nanoseconds(request.clock.utcnow()),
             len(self._roots),
         )
-        reading = SourceReading(self._roots, scanner, crew, trees, cache, ledger)
+        reading = SourceReading(self._roots, self._selection, scanner, crew, trees, cache, ledger)
         with _stopped_on_failure(crew, fan_out, ledger.board):
             tree = reading.run()
             ledger.pulse("upload")
@@ -241,6 +247,12 @@ class _Run:
             fan_out.finish(self._tell)
             ledger.take_all()
         return tree, reading.counts
+
+    def _note_unmet(self) -> None:
+        """A source within another is read with that one; behind a link, which is stored as a link, it is not."""
+        for source in self._selection.sources:
+            if not source.missing and not source.device:
+                source.missing = f"the folder {source.name} was not met in the folder around it; is it behind a link?"
 
     def _tell(self) -> None:
         self._ledger.take_all()
@@ -302,6 +314,7 @@ class _Run:
             packs_lost=len(found.lost),
             unstable=counts.unstable,
             unreadable=counts.unreadable,
+            sources=self._selection.sources,
             outcomes=self._ledger.by_key(),
         )
 
@@ -318,10 +331,22 @@ def _stopped_on_failure(crew: BackupCrew, fan_out: FanOut, board: Board) -> Iter
         crew.stop()
 
 
-def _outermost(roots: list[SourceRoot]) -> tuple[SourceRoot, ...]:
-    """Return the sources without those that lie within another, sorted. Raises SourceMissing when there is none."""
+def _find_roots(selection: Selection) -> list[SourceRoot]:
+    """Return the sources that are there and note which are not; raises the last one's reason when none is."""
+    roots: list[SourceRoot] = []
+    reason: SourceMissing | SourceUnreadable = SourceMissing("there is no folder to back up")
+    for source in selection.sources:
+        try:
+            roots.append(find_root(source.name))
+        except (SourceMissing, SourceUnreadable) as exc:
+            source.missing, reason = str(exc), exc
     if not roots:
-        raise SourceMissing("there is no folder to back up")
+        raise reason
+    return roots
+
+
+def _outermost(roots: list[SourceRoot]) -> tuple[SourceRoot, ...]:
+    """Return the sources without those that lie within another, sorted."""
     kept: list[SourceRoot] = []
     for root in sorted(set(roots), key=lambda root: (root.path != b"/", root.path.split(b"/"))):
         within = (kept_root.path.rstrip(b"/") + b"/" for kept_root in kept)

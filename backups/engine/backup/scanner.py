@@ -7,6 +7,7 @@ last moments before it was looked at is read again next time: its time stamp may
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import struct
@@ -17,9 +18,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from backups.engine.backup.excludes import Excludes
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, usable_nodes
 from backups.engine.backup.known import KnownBlobs
+from backups.engine.backup.selection import FoundSource, Place, Selection
 from backups.engine.backup.sources import open_folder, read_xattrs
 from backups.engine.format import format_time
 from backups.engine.format.gonames import unquote_name
@@ -52,6 +53,7 @@ class Folder:
     cached:         the cache's row if no entry has changed.
     previous_tree:  its tree according to the cache.
     whole:          every entry was stored as it was.
+    sources:        those that want what is in it.   mounts: the disks below a source that it lies on.
     """
 
     number: int
@@ -71,6 +73,8 @@ class Folder:
     cached: CachedFolder | None = None
     previous_tree: bytes | None = None
     whole: bool = True
+    sources: tuple[FoundSource, ...] = ()
+    mounts: tuple[Place, ...] = ()
 
 
 @dataclass
@@ -95,10 +99,15 @@ class Scanner:
     """Belongs to one thread."""
 
     def __init__(
-        self, excludes: Excludes, cache: FolderCache, known: KnownBlobs, now_ns: Callable[[], int], first_number: int
+        self,
+        selection: Selection,
+        cache: FolderCache,
+        known: KnownBlobs,
+        now_ns: Callable[[], int],
+        first_number: int,
     ) -> None:
         """now_ns: Unix time [ns].   first_number: for the next folder; the sources have the numbers before it."""
-        self._excludes = excludes
+        self._selection = selection
         self._cache = cache
         self._known = known
         self._now_ns = now_ns
@@ -128,7 +137,7 @@ class Scanner:
         with os.scandir(fd) as listing:
             for entry in listing:
                 name = os.fsencode(entry.name)
-                if self._excludes and child_path(folder.path, name) in self._excludes:
+                if not self._selection.takes_all and not self._selects(folder, name, entry):
                     continue
                 try:
                     entries.append((name, entry.stat(follow_symlinks=False)))
@@ -137,6 +146,20 @@ class Scanner:
                     scan.problems.append((child_path(folder.path, name), exc.strerror or str(exc)))
         entries.sort(key=_name_of)
         return entries
+
+    def _selects(self, folder: Folder, name: bytes, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry is backed up, because a source wants it or lies below it."""
+        path = child_path(folder.path, name)
+        wanted = self._selection.wanted_by(folder.sources, path)
+        others = [source for source in folder.sources if source not in wanted]
+        if others:
+            self._selection.note_left_out(others, path, is_folder=entry.is_dir(follow_symlinks=False))
+            if wanted and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    for source in others:  # the folder's files are counted for all of its sources
+                        source.add(-1, -size)
+        return bool(wanted) or self._selection.leads_on(path)
 
     def _compare(self, folder: Folder, entries: list[Entry]) -> None:
         folder.signature = _sign(entries)
@@ -219,7 +242,8 @@ class Scanner:
         number = self._next_number
         self._next_number += 1
         path = child_path(folder.path, name)
-        return Folder(number, folder.root, (*folder.parts, name), path, parent=folder, slot=slot)
+        sources = self._selection.wanted_by(folder.sources, path)
+        return Folder(number, folder.root, (*folder.parts, name), path, parent=folder, slot=slot, sources=sources)
 
 
 def child_path(path: bytes, name: bytes) -> bytes:

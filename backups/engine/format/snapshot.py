@@ -39,13 +39,17 @@ def encode_snapshot(
     username: str,
     tags: tuple[str, ...] = (),
     parent: str | None = None,
+    excludes: tuple[str, ...] = (),
     summary: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object of a snapshot file. `summary` follows restic's statistics fields."""
+    """Return the JSON object of a snapshot file. `summary` follows restic's statistics fields, `excludes` its list of
+    patterns: what was left out on purpose."""
     fields: dict[str, Any] = {"time": format_time(time)}
     if parent:
         fields["parent"] = parent
     fields |= {"tree": tree.hex(), "paths": list(paths), "hostname": hostname, "username": username}
+    if excludes:
+        fields["excludes"] = list(excludes)
     if tags:
         fields["tags"] = list(tags)
     fields["program_version"] = PROGRAM_VERSION

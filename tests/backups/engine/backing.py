@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from backups.engine.backup.messages import Destination
-from backups.engine.backup.run import BackupRequest, BackupResult, backup
+from backups.engine.backup.run import BackupRequest, BackupResult, SourceFolder, backup
 from backups.engine.format import BlobType
 from backups.engine.format.repository import Repository
 from backups.engine.format.tree import Node
@@ -49,15 +49,23 @@ class Studio:
         stores: Mapping[str, ObjectStore] | None = None,
         optional: str = "",
         needed: int | None = None,
+        sources: Sequence[str | SourceFolder] = (),
+        excludes: tuple[str, ...] = (),
         **fields: Any,
     ) -> BackupRequest:
-        """stores: instead of the places' own, by key.   optional: keys of destinations that may lag."""
+        """stores: instead of the places' own, by key.   optional: keys of destinations that may lag.
+
+        sources: instead of the one folder; a path has `excludes`.
+        """
         destinations = tuple(
             Destination(key, (stores or {}).get(key, place.store), key not in optional)
             for key, place in self.places.items()
         )
         request = BackupRequest(
-            sources=(str(self.source),),
+            sources=tuple(
+                SourceFolder(source, excludes) if isinstance(source, str) else source
+                for source in sources or (str(self.source),)
+            ),
             prefix=PREFIX,
             master=self.vault.master,
             vault_files=(self.vault.config_file, self.vault.key_file),
