@@ -1,41 +1,162 @@
-"""Old snapshots go by the policy's rules, in every copy, and their room is given back. Suspicion freezes everything."""
+"""What a vault keeps and what may go: the policy's rules applied to its snapshots, in two phases.
+
+A snapshot that no rule keeps is marked (`expired_at`) and stays for GRACE; whatever keeps it again meanwhile takes the
+mark away: another policy, a hold, a suspicion. Only what was marked for so long is forgotten, by a prune.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, Max, Q
 
-from backups.engine.errors import Damaged, EngineError, RepositoryExists, RepositoryMissing
-from backups.engine.format.repository import Repository
-from backups.engine.upkeep.forget import forget
-from backups.engine.upkeep.prune import PruneResult, prune
-from backups.engine.upkeep.replicate import replicate
-from backups.models import Job, Snapshot, Vault
-from backups.policy.retention import Candidate, Rules, Verdict, judge
+from backups.models import Copy, ForgottenSnapshot, Job, Policy, Snapshot, Vault, Wedding
+from backups.policy.contracts import contract_period
+from backups.policy.retention import Candidate, Rules, Span, Verdict, days_around, judge
 from backups.services.jobs import job_enqueue
-from backups.services.opening import copies_of, copies_open
-from backups.services.vaults import vault_config, vault_master, vault_of
-from backups.states import JobState
-from backups.worker import JobContext, Outcome
-from providers.services.locations import PRUNE
-from providers.stores.errors import StoreError
-from wedbackup.core.audit import AuditTag, record
+from backups.services.opening import copies_of
+from backups.states import CopyState
+from providers.models import Location
+from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.templatetags.words import number, size
 
 PRUNE_RANK = 90
 PRUNE_EVERY = timedelta(days=1)
+GRACE = timedelta(days=7)  # between a snapshot's being marked and its being forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules say of a vault's snapshots. verdicts: newest first.   frozen: why nothing goes at present, or "".
+
+    ripe: ids that have been marked for GRACE and may be forgotten now.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    frozen: str
+    ripe: tuple[str, ...]
+
+    @property
+    def going(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if not verdict.keep]
+
+
+def rules_of(vault: Vault) -> Rules:
+    """Return the rules that the vault's policy, class and wedding make together."""
+    policy, wedding = vault.policy, vault.wedding
+    years, reason = _long_kept(vault)
+    return Rules(
+        last=policy.keep_last,
+        hourly=policy.keep_hourly,
+        daily=policy.keep_daily,
+        weekly=policy.keep_weekly,
+        monthly=policy.keep_monthly,
+        yearly=policy.keep_yearly,
+        within=timedelta(days=policy.keep_within_days) if policy.keep_within_days else None,
+        span=_wedding_days(policy, wedding) if wedding else None,
+        monthly_years=years,
+        monthly_reason=reason,
+        minimum_copies=policy.copies_needed,
+        zone=wedding.zone if wedding else UTC,
+    )
+
+
+def _wedding_days(policy: Policy, wedding: Wedding) -> Span:
+    start, end = days_around(
+        wedding.date, wedding.zone, before=policy.wedding_days_before, after=policy.wedding_days_after
+    )
+    return Span(start, end, timedelta(days=policy.keep_wedding_days), "of the days around the wedding")
+
+
+def _long_kept(vault: Vault) -> tuple[int, str]:
+    """Return for how many years the newest snapshot of each month stays, and why: for finals and for contracts."""
+    policy = vault.policy
+    if vault.protection_class == Vault.ProtectionClass.MEDIA:
+        return policy.finals_years, f"photos and video are kept for {policy.finals_years} years"
+    if vault.protection_class != Vault.ProtectionClass.DOCUMENTS:
+        return 0, ""
+    if policy.contract_years is not None:
+        return policy.contract_years, f"contracts are kept for {policy.contract_years} years"
+    period = contract_period(vault.wedding.jurisdiction if vault.wedding else "")
+    # The periods begin with the end of the year in which the work was done.
+    return period.years + 1, f"contracts are kept for {period.years} full years ({period.source})"
+
+
+def retention_judge(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Judgement:
+    """Apply the rules to all snapshots of `vault`; changes nothing."""
+    frozen = _frozen(vault)
+    proved = [copy.pk for copy in copies_of(vault) if _proves_now(copy)]
+    copies = Count("confirmations", filter=Q(confirmations__copy__in=proved))
+    newest_first = Snapshot._meta.ordering or ()  # named, because grouping drops it
+    rows = Snapshot.unscoped.filter(vault=vault).annotate(proved=copies).order_by(*newest_first)
+    fields = list(rows.values_list("restic_id", "taken_at", "proved", "hold", "suspicion", "expired_at"))
+    candidates = [Candidate(name, at, count, hold, bool(doubt)) for name, at, count, hold, doubt, _ in fields]
+    verdicts = judge(candidates, rules_of(vault), now=clock.utcnow(), frozen=frozen)
+    since = {name: expired_at for name, _, _, _, _, expired_at in fields if expired_at is not None}
+    latest = clock.utcnow() - GRACE
+    ripe = [
+        verdict.snapshot_id
+        for verdict in verdicts
+        if not verdict.keep and verdict.snapshot_id in since and since[verdict.snapshot_id] <= latest
+    ]
+    return Judgement(tuple(verdicts), frozen, tuple(ripe))
+
+
+def _frozen(vault: Vault) -> str:
+    """Say why nothing of the vault may go at present; "" where nothing speaks against it."""
+    if vault.hold:
+        return f"legal hold: {vault.hold}"
+    if vault.suspicion:
+        return vault.suspicion
+    damaged = Copy.unscoped.filter(vault=vault, state=CopyState.DAMAGED).select_related("location").first()
+    if damaged is not None:
+        return f"the copy at {damaged.location.name} is damaged, and an older version may be the last whole one"
+    return ""
+
+
+def _proves_now(copy: Copy) -> bool:
+    """Whether what was confirmed at this copy counts today: it is whole as far as it goes, and can be read."""
+    capabilities = kind_named(copy.location.kind).store_class().capabilities
+    known = copy.state in {CopyState.CURRENT, CopyState.BEHIND} and copy.location.enabled
+    return bool(known and capabilities.countable and capabilities.online)
+
+
+def retention_mark(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Judgement:
+    """Mark what no rule keeps, take the mark from what one keeps again, and return the judgement."""
+    judgement = retention_judge(vault, clock=clock)
+    going = {verdict.snapshot_id for verdict in judgement.going}
+    marked = set(Snapshot.unscoped.filter(vault=vault, expired_at__isnull=False).values_list("restic_id", flat=True))
+    rows = Snapshot.unscoped.filter(vault=vault)
+    rows.filter(restic_id__in=going - marked).update(expired_at=clock.utcnow())
+    rows.filter(restic_id__in=marked - going).update(expired_at=None)
+    return judgement
+
+
+def forgotten_ids(vault: Vault) -> frozenset[str]:
+    """Return the ids of the vault's snapshots that were forgotten: none of them may come back."""
+    return frozenset(ForgottenSnapshot.unscoped.filter(vault=vault).values_list("restic_id", flat=True))
+
+
+def owing(vault: Vault) -> list[Copy]:
+    """Return the copies at which something that was forgotten may still lie, because a prune missed them."""
+    newest = ForgottenSnapshot.unscoped.filter(vault=vault).aggregate(at=Max("forgotten_at"))["at"]
+    if newest is None:
+        return []
+    return [copy for copy in copies_of(vault) if copy.pruned_at is None or copy.pruned_at < newest]
 
 
 def prune_request(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:
-    """Queue a prune of `vault` if a snapshot has expired and none was queued within PRUNE_EVERY."""
+    """Mark what expires; queue a prune if it has work to do and none was queued within PRUNE_EVERY.
+
+    Work is: a snapshot whose grace has passed, or a copy that answers and still holds what was forgotten.
+    """
+    judgement = retention_mark(vault, clock=clock)
     recent = Job.unscoped.filter(
         vault=vault, kind=Job.Kind.PRUNE, created_at__gte=clock.utcnow() - PRUNE_EVERY
     ).exists()
-    if recent or not expired(vault, clock=clock):
+    has_work = judgement.ripe or any(_may_answer(copy) for copy in owing(vault))
+    if recent or judgement.frozen or not has_work:
         return None
     return job_enqueue(
         kind=Job.Kind.PRUNE,
@@ -47,93 +168,6 @@ def prune_request(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:
     )
 
 
-def expired(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> list[Verdict]:
-    """Return the verdicts on the snapshots that no rule keeps."""
-    policy = vault.policy
-    rules = Rules(
-        last=policy.keep_last,
-        daily=policy.keep_daily,
-        weekly=policy.keep_weekly,
-        monthly=policy.keep_monthly,
-        yearly=policy.keep_yearly,
-        minimum_copies=policy.copies_needed,
-        zone=vault.wedding.zone if vault.wedding else UTC,
-    )
-    snapshots = Snapshot.unscoped.filter(vault=vault).annotate(copies=Count("confirmations"))
-    candidates = [
-        # A snapshot whose source looked wrong stays out of the counting: it must not push a good one out.
-        Candidate(snapshot.restic_id, snapshot.taken_at, snapshot.copies)
-        for snapshot in snapshots
-        if not snapshot.suspicion
-    ]
-    verdicts = judge(candidates, rules, now=clock.utcnow(), frozen=vault.suspicion)
-    return [verdict for verdict in verdicts if not verdict.keep]
-
-
-def run_prune(context: JobContext) -> Outcome:
-    """Forget what has expired and prune. Raises Locked or StoreError while no copy can be worked on, Damaged."""
-    vault = vault_of(context.job)
-    going = [verdict.snapshot_id for verdict in expired(vault, clock=context.clock)]
-    with _repositories(vault, context.clock) as (repositories, left_out):
-        forgotten = forget(repositories, going, clock=context.clock)
-        _forget_rows(context, vault, going)
-        _make_equal({label: copy for label, copy in repositories.items() if label not in forgotten.failures}, context)
-        result = prune(repositories, clock=context.clock, listener=context.report, cancel=context.cancel)
-    behind = {**left_out, **forgotten.failures, **result.behind}
-    return _outcome(going, result, behind)
-
-
-@contextlib.contextmanager
-def _repositories(vault: Vault, clock: Clock) -> Iterator[tuple[Mapping[str, Repository], dict[str, str]]]:
-    """Open the vault's copies; the second part says which could not be opened and why."""
-    master = vault_master(vault)
-    config = vault_config(vault, master)
-    with copies_open(copies_of(vault), purpose=PRUNE, clock=clock) as opened:
-        names = {key: copy.location.name for key, copy in opened.copies.items()}
-        if not opened.stores:
-            raise EngineError("no copy can be opened: " + "; ".join(str(exc) for exc in opened.errors.values()))
-        repositories = {
-            names[key]: Repository(store, vault.prefix, master, config) for key, store in opened.stores.items()
-        }
-        yield repositories, {names[key]: str(exc) for key, exc in opened.errors.items()}
-
-
-def _make_equal(repositories: Mapping[str, Repository], context: JobContext) -> None:
-    """Bring back what only some copies have: a prune that was killed leaves them different, and only equal ones take
-    part in the next. Nothing is removed here; a copy where it fails is left out by the prune, which says so.
-    """
-    for label, target in repositories.items():
-        sources = {other: copy for other, copy in repositories.items() if other != label}
-        if sources:
-            with contextlib.suppress(StoreError, RepositoryMissing, RepositoryExists, Damaged):
-                replicate(sources, target, cancel=context.cancel)
-
-
-def _forget_rows(context: JobContext, vault: Vault, going: list[str]) -> None:
-    if not going:
-        return
-    with context.fenced():
-        Snapshot.unscoped.filter(vault=vault, restic_id__in=going).delete()
-        record(
-            AuditTag.SNAPSHOTS_FORGOTTEN,
-            actor="retention",
-            subject_type="vault",
-            subject_id=vault.pk,
-            organisation_id=vault.organisation_id,
-            detail={"snapshots": going, "policy": vault.policy.name},
-            clock=context.clock,
-        )
-
-
-def _outcome(going: list[str], result: PruneResult, behind: dict[str, str]) -> Outcome:
-    message = f"{number(len(going))} old snapshots went by the policy, {size(result.bytes_freed)} freed at each place."
-    details = {"forgotten": going, "bytes_freed": result.bytes_freed, "behind": behind}
-    if not behind:
-        return Outcome(JobState.COMPLETED, message, "", details)
-    places = ", ".join(behind)
-    return Outcome(
-        JobState.DEGRADED,
-        f"{message} {places} took no part.",
-        "Nothing is lost: what is too much there goes at a later prune.",
-        details,
-    )
+def _may_answer(copy: Copy) -> bool:
+    location = copy.location
+    return location.enabled and location.paused_at is None and location.breaker == Location.Breaker.CLOSED

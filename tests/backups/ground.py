@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models import F
 
-from backups.models import Job, Organisation, Policy, Vault, Wedding
+from backups.models import Job, Organisation, Policy, Snapshot, Vault, Wedding
 from backups.services import opening
 from backups.services.backups import backup_request
 from backups.services.installation import EMBEDDED, folders_create, keys_create, policies_create
+from backups.services.retention import GRACE, retention_mark
 from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
 from backups.worker import run_next
@@ -131,6 +133,23 @@ def make_ground(root: Path, settings: Any) -> Ground:
     ground = Ground(root, locations, Policy.objects.get(name=EMBEDDED), studio, wedding)
     ground.spread_over_disks()
     return ground
+
+
+def let_grace_pass(vault: Vault) -> set[str]:
+    """Mark what the policy lets go as if GRACE ago; return the ids that a prune may take now."""
+    retention_mark(vault)
+    marked = Snapshot.unscoped.filter(vault=vault, expired_at__isnull=False)
+    marked.update(expired_at=F("expired_at") - GRACE)
+    return set(marked.values_list("restic_id", flat=True))
+
+
+def keep_only(policy: Policy, last: int) -> Policy:
+    """Let a policy keep the `last` snapshots and nothing else."""
+    numbers = [field.name for field in Policy._meta.fields if field.name.startswith("keep_")]
+    Policy.objects.filter(pk=policy.pk).update(**dict.fromkeys(numbers, 0), finals_years=0, contract_years=0)
+    Policy.objects.filter(pk=policy.pk).update(keep_last=last)
+    policy.refresh_from_db()
+    return policy
 
 
 def break_place(monkeypatch: pytest.MonkeyPatch, location: Location, *faults: StoreFault) -> None:

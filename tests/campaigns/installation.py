@@ -17,11 +17,11 @@ from django.core.management import call_command
 
 from backups.models import Organisation, Policy, Snapshot, Vault
 from backups.services.installation import folders_validate, keys_create
-from backups.services.retention import expired
 from backups.services.vaults import source_add, vault_create, vault_secret
 from backups.services.weddings import wedding_create
 from providers.models import Location
 from providers.services.locations import location_create
+from tests.backups.ground import keep_only, let_grace_pass
 from tests.campaigns.places import Place, Seen
 from tests.campaigns.promises import Promises
 from tests.campaigns.source import ChangingSource
@@ -82,9 +82,7 @@ class Installation:
         self._locations = {DISK: self._make_locations(DISK, work), MEMORY: self._make_locations(MEMORY, self._memory)}
         # No snapshot is let go by the policy: whichever is missing is lost.
         self._policy = Policy.objects.create(name="Keep all", copies_needed=COPIES, keep_last=1_000)
-        self._frugal = Policy.objects.create(
-            name="Keep one", copies_needed=COPIES, keep_last=1, keep_daily=0, keep_weekly=0, keep_monthly=0
-        )
+        self._frugal = keep_only(Policy.objects.create(name="Keep one", copies_needed=COPIES), 1)
         self._studio = Organisation.unscoped.create(name="Lumen Photography", created_at=SYSTEM_CLOCK.utcnow())
 
     def _make_locations(self, where: str, base: Path) -> list[Location]:
@@ -125,10 +123,10 @@ class Installation:
         return VaultUnderTest(vault, where, source, [Place(root, root / str(vault.pk)) for root in roots])
 
     def let_expire(self, vault: VaultUnderTest) -> set[str]:
-        """From now on the vault keeps but its newest snapshot; return those that may go."""
+        """From now on the vault keeps but its newest snapshot, and the grace of the others is over; return those."""
         vault.vault.policy = self._frugal
         vault.vault.save(update_fields=["policy"])
-        return {verdict.snapshot_id for verdict in expired(vault.vault)}
+        return let_grace_pass(vault.vault)
 
     def keep(self, vault: VaultUnderTest, name: str) -> Path:
         """Copy the database, the source and the copies of a vault aside for whoever looks for the fault."""

@@ -13,7 +13,7 @@ from backups.engine.backup.survey import VaultCopy
 from backups.engine.errors import RepositoryExists
 from backups.engine.format import FileKind, file_name, hash_hex
 from backups.engine.format.crypto import MasterKey
-from backups.engine.format.lock import LockedBy, LockHold, hold_lock
+from backups.engine.format.lock import LockedBy, LockHold, LockLost, hold_lock
 from backups.engine.format.repository import Config, NewVault, Repository
 from backups.engine.parallel import each
 from backups.engine.upkeep.copies import fetch_config, list_copy
@@ -50,15 +50,17 @@ class Opening:
             return hold
 
     def confirm(self, hold: LockHold) -> None:
-        """Look for foreign locks once more, before publishing. Raises TooFewCopies, or Locked."""
+        """Look for foreign locks once more, before publishing. Raises TooFewCopies."""
         while True:
             try:
                 hold.confirm()
                 return
             except LockedBy as exc:
-                if exc.repository not in self.repositories.values():
-                    return
+                hold.leave(exc.repository)
                 self._leave_out(exc.repository, f"another program is at work there: {exc}")
+            except LockLost as exc:  # a place that died under way takes no other place down with it
+                hold.leave(exc.repository)
+                self._leave_out(exc.repository, str(exc), unanswered=True)
 
     def list(self) -> list[VaultCopy]:
         """Return what lies where. Raises TooFewCopies, Cancelled."""

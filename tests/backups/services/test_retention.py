@@ -1,97 +1,126 @@
-"""Old snapshots go by the rules, in every copy; suspicion and the last safe one stop everything."""
+"""What the policy says of a vault's snapshots: what stays and why, and the two phases of what goes."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
-from backups.engine.format.repository import Repository
-from backups.engine.upkeep.forget import forget
-from backups.engine.upkeep.prune import prune
-from backups.models import Job, Snapshot, Vault
-from backups.services.retention import expired, prune_request
-from backups.services.vaults import vault_secret
-from backups.states import JobState
-from providers.services.locations import store_of
-from tests.backups.ground import Ground, contents
-from tests.restic import stock
-from wedbackup.core.audit import AuditTag
-from wedbackup.core.clock import SYSTEM_CLOCK
-from wedbackup.core.models import AuditEntry
+from backups.models import Copy, Job, Policy, Snapshot, Vault
+from backups.services.retention import GRACE, prune_request, retention_judge, retention_mark, rules_of
+from backups.states import CopyState
+from tests.backups.ground import Ground, keep_only, let_grace_pass
+from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
 
 @pytest.fixture
 def aged(ground: Ground) -> Vault:
     """A vault with four snapshots of one day, of which its policy keeps the last two."""
-    ground.policy.keep_last = 2
-    ground.policy.keep_daily = ground.policy.keep_weekly = ground.policy.keep_monthly = ground.policy.keep_yearly = 0
-    ground.policy.save()
+    return make_aged(ground)
+
+
+def make_aged(ground: Ground) -> Vault:
+    keep_only(ground.policy, 2)
     vault = ground.vault()
     for number in range(4):
         (ground.source() / f"only in {number}").write_bytes(f"{number}".encode() * 50_000)
         ground.back_up(vault)
         (ground.source() / f"only in {number}").unlink()
     Job.unscoped.filter(kind=Job.Kind.PRUNE).delete()
+    return reread(vault)
+
+
+def reread(vault: Vault) -> Vault:
     return Vault.unscoped.select_related("policy", "wedding", "organisation").get(pk=vault.pk)
 
 
-@pytest.mark.stock
-def test_expired_snapshots_go_in_every_copy_and_stock_restic_agrees(ground: Ground, aged: Vault) -> None:
-    job = prune_request(aged)
-    assert job is not None
-
-    ground.run(job)
-
-    assert job.state == JobState.COMPLETED, (job.message, job.advice, job.result)
-    assert Snapshot.unscoped.filter(vault=aged).count() == 2
-    for place in range(3):
-        stock.check(ground.repository(aged, place), vault_secret(aged))
-        assert len(stock.snapshots(ground.repository(aged, place), vault_secret(aged))) == 2
-    assert AuditEntry.objects.filter(tag=AuditTag.SNAPSHOTS_FORGOTTEN).exists()
+def going(vault: Vault) -> set[str]:
+    return {verdict.snapshot_id for verdict in retention_judge(vault).going}
 
 
-@pytest.mark.stock
-@pytest.mark.parametrize("killed_at", [0, 1, 2], ids=["first copy", "second copy", "third copy"])
-def test_after_a_prune_that_was_killed_at_one_copy_the_next_one_prunes_all(
-    ground: Ground, aged: Vault, killed_at: int
-) -> None:
-    """One copy was pruned already when the process died, the others have what it lacks."""
-    going = [verdict.snapshot_id for verdict in expired(aged)]
-    copies: dict[str, Repository] = {}
-    for place, location in enumerate(ground.locations):
-        copies[str(place)] = Repository.open(store_of(location), aged.prefix, vault_secret(aged))
-    forget(copies, going, clock=SYSTEM_CLOCK)
-    assert prune({"here": copies[str(killed_at)]}, clock=SYSTEM_CLOCK).removed
-    job = prune_request(aged)
-    assert job is not None
-
-    ground.run(job)
-
-    assert job.state == JobState.COMPLETED, (job.message, job.advice, job.result)
-    held = [contents(ground.repository(aged, place)) for place in range(3)]
-    assert held[0] == held[1] == held[2]
-    for place in range(3):
-        stock.check(ground.repository(aged, place), vault_secret(aged))
-    assert job.result["bytes_freed"] > 0
+def test_every_shipped_policy_keeps_everything_of_two_weeks_and_of_the_wedding(ground: Ground) -> None:
+    """Ours: "last 3 and one a day" at the five-minute rhythm lost a file that lived two hours on the wedding day."""
+    for policy in Policy.objects.all():
+        assert policy.keep_within_days >= 14 and policy.keep_yearly >= 7 and policy.finals_years >= 7, policy
+        assert (policy.wedding_days_before, policy.wedding_days_after) >= (1, 2) and policy.keep_wedding_days >= 90
 
 
-def test_while_a_vault_is_suspicious_nothing_goes(aged: Vault) -> None:
-    assert expired(aged)
-    aged.suspicion = "The source is empty."
-    assert not expired(aged)
-    assert prune_request(aged) is None
+def test_a_vaults_rules_are_made_of_its_policy_its_class_and_its_wedding(ground: Ground) -> None:
+    ground.wedding.time_zone, ground.wedding.jurisdiction = "America/Los_Angeles", "UK"
+    ground.wedding.date = date(2026, 7, 4)
+    ground.wedding.save()
+    media, documents, guests = (rules_of(reread(ground.vault(name))) for name in ("media", "documents", "guests"))
+    assert media.span is not None and media.span.start.isoformat() == "2026-07-03T00:00:00-07:00"
+    assert media.span.end.isoformat() == "2026-07-07T00:00:00-07:00"
+    assert media.within == timedelta(days=14)
+    assert (media.monthly_years, documents.monthly_years, guests.monthly_years) == (7, 7, 0)
+    assert "Limitation Act 1980" in documents.monthly_reason
+    Policy.objects.filter(pk=ground.policy.pk).update(contract_years=12)
+    assert rules_of(Vault.unscoped.get(wedding=ground.wedding, protection_class="documents")).monthly_years == 12
 
 
-def test_a_prune_is_queued_at_most_once_a_day(aged: Vault) -> None:
-    assert prune_request(aged) is not None
-    assert prune_request(aged) is None
+def test_what_no_rule_keeps_waits_for_a_week_before_it_goes(aged: Vault) -> None:
+    clock = ManualClock(SYSTEM_CLOCK.utcnow())
+    Snapshot.unscoped.update(expired_at=None)  # the backups marked them already
+    assert prune_request(aged, clock=clock) is None
+    marked = Snapshot.unscoped.filter(vault=aged, expired_at=clock.utcnow())
+    assert {snapshot.restic_id for snapshot in marked} == going(aged) != set()
+    clock.advance(GRACE.total_seconds() - 1)
+    assert prune_request(aged, clock=clock) is None
+    clock.advance(1)
+    assert set(retention_judge(aged, clock=clock).ripe) == going(aged)
+    assert prune_request(aged, clock=clock) is not None
+    assert prune_request(aged, clock=clock) is None, "at most once a day"
+
+
+def test_what_a_rule_keeps_again_within_the_week_has_its_whole_week_again(aged: Vault) -> None:
+    """A policy that was set too tight by mistake is set right on the sixth day: nothing is lost."""
+    let_grace_pass(aged)
+    aged.policy.keep_within_days = 14
+    assert not retention_mark(aged).ripe
+    assert not Snapshot.unscoped.filter(vault=aged, expired_at__isnull=False).exists()
+    aged.policy.keep_within_days = 0
+    assert retention_mark(aged).going and not retention_mark(aged).ripe
+
+
+@pytest.mark.parametrize("why", ["suspicion", "hold"])
+def test_while_a_vault_is_suspicious_or_held_nothing_goes(aged: Vault, why: str) -> None:
+    assert let_grace_pass(aged)
+    setattr(aged, why, "The source is empty.")
+    assert not going(aged) and prune_request(aged) is None
+    assert "The source is empty." in retention_judge(aged).verdicts[3].reasons[0]
+
+
+def test_while_a_copy_is_damaged_nothing_goes(aged: Vault) -> None:
+    """restic #828: the older version may be the last that is whole, and the newer one's confirmations say nothing."""
+    assert let_grace_pass(aged)
+    Copy.unscoped.filter(vault=aged).update(state=CopyState.DAMAGED)
+    assert not going(aged) and prune_request(aged) is None
+
+
+def test_only_copies_that_are_whole_and_in_use_now_count(ground: Ground, aged: Vault) -> None:
+    """The newest two were confirmed at three places once; what counts is who can give them back today."""
+    keep_only(ground.policy, 1)
+    aged = reread(aged)
+    newest = Snapshot.unscoped.filter(vault=aged).first()
+    assert newest is not None
+    newest.confirmations.filter(copy__location=ground.locations[0]).delete()
+    assert len(going(aged)) == 2, "the newest, and the newest with three copies"
+    Copy.unscoped.filter(vault=aged, location=ground.locations[1]).update(state=CopyState.UNREACHABLE)
+    assert "newest with 2 verified copies" in retention_judge(aged).verdicts[1].reasons
+    ground.locations[2].enabled = False
+    ground.locations[2].save()
+    assert "newest with 1 verified copies" in retention_judge(aged).verdicts[1].reasons
+
+
+def test_a_snapshot_under_a_legal_hold_stays_and_tells_why(aged: Vault) -> None:
+    oldest = Snapshot.unscoped.filter(vault=aged).last()
+    assert oldest is not None and oldest.restic_id in going(aged)
+    Snapshot.unscoped.filter(pk=oldest.pk).update(hold="dispute about the gallery")
+    assert retention_judge(aged).verdicts[-1].reasons == ("legal hold: dispute about the gallery",)
 
 
 def test_snapshots_of_a_source_that_looked_wrong_push_no_good_one_out(aged: Vault) -> None:
     newest = list(Snapshot.unscoped.filter(vault=aged))[:2]
     Snapshot.unscoped.filter(pk__in=[snapshot.pk for snapshot in newest]).update(suspicion="shrank")
-    good = Snapshot.unscoped.filter(vault=aged, suspicion="").first()
-    assert good is not None
-    assert good.restic_id not in {verdict.snapshot_id for verdict in expired(aged)}
-    assert good.taken_at > SYSTEM_CLOCK.utcnow() - timedelta(days=1)
+    assert not going(aged)

@@ -12,11 +12,12 @@ import pytest
 
 from backups.engine.errors import Locked
 from backups.engine.format import FileKind
-from backups.engine.format.lock import STALE_SECONDS, LockedBy, hold_lock
+from backups.engine.format.lock import STALE_SECONDS, LockedBy, LockLost, hold_lock
+from backups.engine.format.lockfile import remove_abandoned
 from backups.engine.format.repository import Repository
-from providers.stores.errors import StoreUnavailable
+from providers.stores.errors import LocationFull, StoreUnavailable
 from providers.stores.memory import MemoryStore
-from tests.backups.engine.places import PREFIX, fresh_vault
+from tests.backups.engine.places import PREFIX, fresh_vault, make_place
 from wedbackup.core.clock import ManualClock
 
 
@@ -112,14 +113,62 @@ def test_two_jobs_of_one_process_respect_each_other(vault: Repository, clock: Ma
         pytest.fail("both worked")
 
 
-def test_an_unreadable_lock_file_stands_in_the_way_of_exclusive_work_only(
-    vault: Repository, clock: ManualClock
+@pytest.mark.parametrize("content", [b"", b"half a lo"], ids=["no bytes", "half of it"])
+def test_an_unreadable_lock_file_stands_in_the_way_of_exclusive_work_only_and_only_for_a_while(
+    vault: Repository, clock: ManualClock, content: bytes
 ) -> None:
-    vault.store.put(vault.name(FileKind.LOCKS, "ab" * 32), b"half a lo")
+    """restic #4143, #2014: such a file barred the place from forget and prune for ever."""
+    vault.store.put(vault.name(FileKind.LOCKS, "ab" * 32), content)
     with hold_lock([vault], clock=clock) as hold:
         hold.confirm()
     with pytest.raises(LockedBy, match="cannot be read"), hold_lock([vault], exclusive=True, clock=clock):
         pytest.fail("worked")
+    clock.advance(STALE_SECONDS + 1)
+    with hold_lock([vault], exclusive=True, clock=clock):
+        assert len(locks(vault)) == 1, "only ours is left"
+
+
+def test_a_lock_that_was_dated_years_ahead_holds_nobody_up_for_years(vault: Repository, clock: ManualClock) -> None:
+    """restic #4152: written while a clock was wrong, it would have counted until that day."""
+    clock.jump(400 * 86_400)
+    plant(vault, clock, exclusive=True)
+    clock.jump(-400 * 86_400)
+    with pytest.raises(LockedBy), hold_lock([vault], exclusive=True, clock=clock):
+        pytest.fail("its holder may live: it was not watched for long enough")
+    clock.advance(STALE_SECONDS + 1)
+    with hold_lock([vault], exclusive=True, clock=clock):
+        assert len(locks(vault)) == 1
+
+
+def test_an_unreadable_lock_that_is_old_by_the_stores_own_clock_is_removed_at_once(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Nobody has to wait for this process to watch it, as after a start of the server."""
+    place = make_place(tmp_path)
+    vault = Repository.create(place.store, PREFIX, fresh_vault())
+    vault.store.put(vault.name(FileKind.LOCKS, "ab" * 32), b"")
+    hour_ago = place.path.stat().st_mtime - 3600
+    os.utime(place.path / "locks" / ("ab" * 32), (hour_ago, hour_ago))
+    with hold_lock([vault], exclusive=True, clock=clock):
+        assert len(locks(vault)) == 1
+
+
+def test_a_jump_of_the_clock_makes_no_unreadable_lock_old(vault: Repository, clock: ManualClock) -> None:
+    vault.store.put(vault.name(FileKind.LOCKS, "ab" * 32), b"")
+    for jump in (0, 365 * 86_400, -2 * 365 * 86_400):
+        clock.jump(jump)
+        with pytest.raises(LockedBy), hold_lock([vault], exclusive=True, clock=clock):
+            pytest.fail("worked")
+
+
+def test_a_person_may_remove_what_nobody_holds_but_not_what_works_here(vault: Repository, clock: ManualClock) -> None:
+    vault.store.put(vault.name(FileKind.LOCKS, "ab" * 32), b"")
+    foreign = plant(vault, clock, exclusive=True)
+    careful = remove_abandoned(vault, by_force=False, clock=clock)
+    assert not careful.removed and len(careful.left) == 2
+    assert set(remove_abandoned(vault, by_force=True, clock=clock).removed) == {"ab" * 32, foreign}
+    with hold_lock([vault], clock=clock):
+        assert not remove_abandoned(vault, by_force=True, clock=clock).removed, "our own work is under way"
 
 
 def test_refreshing_replaces_the_lock_by_a_younger_one(vault: Repository, clock: ManualClock) -> None:
@@ -168,9 +217,61 @@ def test_a_location_that_does_not_answer_is_noted_but_stops_only_exclusive_work(
 def test_work_is_not_published_under_a_lock_that_others_may_take_for_stale(
     vault: Repository, clock: ManualClock
 ) -> None:
-    with pytest.raises(Locked, match="others may work here"), hold_lock([vault], clock=clock) as hold:
+    with pytest.raises(Locked, match="others may work there"), hold_lock([vault], clock=clock) as hold:
         clock.advance(STALE_SECONDS)
         hold.confirm()
+
+
+def test_a_location_that_dies_for_an_hour_takes_no_other_down_with_it(clock: ManualClock) -> None:
+    """restic #4199, #4274: after 25 minutes the whole backup failed, whose lock was fresh everywhere else."""
+    new = fresh_vault()
+    good = Repository.create(MemoryStore(), PREFIX, new)
+    dying = Repository.create(Dying(), PREFIX, new)
+    with hold_lock([good, dying], clock=clock) as hold:
+        dying.store.is_dead = True  # type: ignore[attr-defined]
+        for _ in range(12):
+            clock.advance(300)
+            hold.refresh()
+        with pytest.raises(LockLost, match="3600 s ago") as caught:
+            hold.confirm()
+        assert caught.value.repository is dying
+        hold.leave(dying)
+        hold.confirm()
+    assert locks(good) == []
+
+
+class Dying(MemoryStore):
+    is_dead = False
+
+    def put(self, name: str, content: object, *, sha256: str | None = None) -> object:  # type: ignore[override]
+        if self.is_dead:
+            raise StoreUnavailable("the disk is gone")
+        return super().put(name, content, sha256=sha256)  # type: ignore[arg-type]
+
+
+class Full(MemoryStore):
+    is_full = False
+
+    def put(self, name: str, content: object, *, sha256: str | None = None) -> object:  # type: ignore[override]
+        if self.is_full:
+            raise LocationFull("no space left")
+        return super().put(name, content, sha256=sha256)  # type: ignore[arg-type]
+
+
+def test_a_full_location_can_be_held_for_deleting_without_room_for_a_lock(clock: ManualClock) -> None:
+    """restic #1153: a full disk cannot be made room on, because the lock does not fit."""
+    vault = Repository.create(Full(), PREFIX, fresh_vault())
+    vault.store.is_full = True  # type: ignore[attr-defined]
+    with pytest.raises(LocationFull), hold_lock([vault], exclusive=True, clock=clock):
+        pytest.fail("worked")
+    with hold_lock([vault], exclusive=True, full_too=True, clock=clock) as hold:
+        clock.advance(2 * STALE_SECONDS)
+        hold.confirm()
+    vault.store.is_full = False  # type: ignore[attr-defined]
+    plant(vault, clock, exclusive=False)
+    vault.store.is_full = True  # type: ignore[attr-defined]
+    with pytest.raises(LockedBy), hold_lock([vault], exclusive=True, full_too=True, clock=clock):
+        pytest.fail("somebody reads there")
 
 
 def test_the_lock_document_has_the_fields_restic_reads(vault: Repository, clock: ManualClock, tmp_path: Path) -> None:
