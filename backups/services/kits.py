@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.template.loader import render_to_string
 
@@ -18,6 +19,7 @@ from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
 
+CA_FILE = "ca.pem"
 WARNING = (
     "SECRET. Whoever has this page can read everything in this vault. Print it, keep it where you keep your contracts, "
     "and delete the file."
@@ -30,11 +32,13 @@ class KitPlace:
 
     repository: as stock restic takes it after -r, "" where restic cannot go there itself.
     needs:      what else is needed there, in a sentence, "" for nothing.
+    flags:      that every command of restic needs there, with a blank in front, "" for none.
     """
 
     name: str
     repository: str
     needs: str
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ def _place(vault: Vault, copy: Copy) -> KitPlace:
     location = copy.location
     address = _ADDRESSES.get(location.kind)
     repository, needs = address(location, vault.prefix.rstrip("/")) if address else ("", _DOWNLOAD)
+    if location.options.get("ca_file"):
+        needs += f" Take along {CA_FILE}, a copy of {location.options['ca_file']} of the server: it proves who answers."
+        return KitPlace(location.name, repository, needs, flags=f" --cacert {CA_FILE}")
     return KitPlace(location.name, repository, needs)
 
 
@@ -119,10 +126,15 @@ def _gcs_address(location: Location, vault: str) -> tuple[str, str]:
 
 def _azure_address(location: Location, vault: str) -> tuple[str, str]:
     options = location.options
-    return (
-        f"azure:{options['container']}:/{_path(options.get('prefix', ''), vault)}",
-        f"Set AZURE_ACCOUNT_NAME to {options['account']}, and AZURE_ACCOUNT_KEY to its key.",
+    account = str(options["account"])
+    needs = (
+        f"Set AZURE_ACCOUNT_NAME to {account}, and AZURE_ACCOUNT_KEY to its key "
+        "or AZURE_ACCOUNT_SAS to a token that may read the container."
     )
+    host = urlsplit(str(options.get("endpoint_url") or "")).hostname or ""
+    if host.startswith(f"{account}.blob."):
+        needs += f" Set AZURE_ENDPOINT_SUFFIX to {host.removeprefix(f'{account}.blob.')}."
+    return f"azure:{options['container']}:/{_path(options.get('prefix', ''), vault)}", needs
 
 
 def _path(*parts: str) -> str:
@@ -179,9 +191,9 @@ def _commands(kit: Kit, place: KitPlace) -> list[str]:
     return [
         f"  export RESTIC_PASSWORD={kit.password!s}",
         f"  export RESTIC_REPOSITORY='{_quoted(repository)}'",
-        "  restic snapshots",
-        "  restic check --read-data",
-        "  restic restore latest --target recovered",
+        f"  restic{place.flags} snapshots",
+        f"  restic{place.flags} check --read-data",
+        f"  restic{place.flags} restore latest --target recovered",
     ]
 
 

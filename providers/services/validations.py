@@ -13,7 +13,9 @@ from contextlib import AbstractContextManager
 from django.db import transaction
 
 from providers.models import Location, Validation
-from providers.services.locations import error_text, store_of
+from providers.services.credentials import PRUNER, credential_in_use
+from providers.services.locations import error_text, store_of, store_with
+from providers.stores.base import ObjectStore
 from providers.stores.errors import StoreError
 from providers.validation import Finding, validate_store
 from providers.wrappers.stack import wrap_store
@@ -52,8 +54,11 @@ def location_validate(
             raise
         kept = True
         store = wrap_store(bare, clock=clock)
-        findings = validate_store(store, bare=bare, large=large, clock=clock)
-        with contextlib.closing(store), contextlib.closing(findings):
+        with contextlib.ExitStack() as opened:
+            opened.callback(store.close)
+            remover = _remover(location, opened)
+            findings = validate_store(store, bare=bare, remover=remover, large=large, clock=clock)
+            opened.callback(findings.close)
             for finding in findings:
                 kept = kept and finding.ok
                 _note(row, finding, hold)
@@ -62,6 +67,19 @@ def location_validate(
     finally:
         _end(row, passed, hold, clock)
     _conclude(location, row, actor, hold, clock)
+
+
+def _remover(location: Location, opened: contextlib.ExitStack) -> ObjectStore | None:
+    """Open the place by the pruner's own credential, which deletes in daily work; None where there is none.
+
+    What was validated is what will be used: storing is tried with the writer, deleting with whoever will delete.
+    """
+    pruner = credential_in_use(location, PRUNER)
+    if pruner is None or pruner.role != PRUNER:
+        return None
+    store = wrap_store(store_with(location, pruner))
+    opened.callback(store.close)
+    return store
 
 
 def _begin(location: Location, actor: str, run_id: uuid.UUID | None, hold: Hold, clock: Clock) -> Validation:

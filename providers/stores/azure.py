@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
@@ -177,6 +178,9 @@ class AzureStore(NetworkedStore[AzureOptions, PerProcess[BlobServiceClient]]):
         with self._errors(f"protecting {name}", name):
             self._blob(name).set_immutability_policy(ImmutabilityPolicy(expiry_time=until, policy_mode="Locked"))
         return None
+
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        return (f"{self.options.account_url}/{self.options.container}/{quote(self._prefix + name)}",)
 
     def facts(self) -> PlaceFacts:
         excess = self._token.excess_rights if self._token else ACCOUNT_KEY_RIGHTS

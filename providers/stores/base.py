@@ -285,6 +285,11 @@ class ObjectStore(ABC):
         """
         raise Unsupported(f"{name} cannot be protected until {until:%Y-%m-%d} here")
 
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        """Return the addresses at which somebody without a credential would read `name`, if the place were public."""
+        del name
+        return ()
+
     def facts(self) -> PlaceFacts:
         """Find out what can be found out about the place itself; asking must change nothing."""
         return PlaceFacts()

@@ -79,7 +79,10 @@ class LocationMissing(StoreError):
     """The bucket, container or folder itself does not exist."""
 
     retryable = False
-    advice = "Create the bucket or folder again, or correct its name, then validate the location."
+    advice = (
+        "Look at the provider whether it was renamed or removed, and correct its name here. If it is gone for good, "
+        "switch this location off; copies are made elsewhere."
+    )
 
 
 class LocationFull(StoreError):

@@ -193,6 +193,13 @@ class GCSStore(NetworkedStore[GCSOptions, PerProcess[Client]]):
             blob.retention.retain_until_time = until
             blob.patch(if_metageneration_match=blob.metageneration, timeout=None, retry=None)
 
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        base, key = self.options.endpoint_url.rstrip("/"), self._key(name)
+        return (
+            f"{base}/{quote(self.options.bucket, safe='')}/{quote(key)}",
+            f"{base}{self._path}/{quote(key, safe='')}?alt=media",
+        )
+
     def facts(self) -> PlaceFacts:
         with self._errors("looking at the bucket"):
             return facts_of(self._client().sdk, self.options.bucket)

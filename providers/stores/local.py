@@ -196,7 +196,7 @@ class LocalStore(ObjectStore):
             with open(path, encoding="ascii", errors="replace") as file:
                 return file.read(256).strip()
         except (FileNotFoundError, NotADirectoryError) as exc:
-            raise LocationMissing(
+            raise _gone(
                 f"the folder {self.options.root} is gone or is not this location any more (no {MARKER} in it); "
                 "is the disk or share mounted?"
             ) from exc
@@ -222,7 +222,7 @@ class LocalStore(ObjectStore):
         """Open the root after making sure that it is this location's; raises LocationMissing."""
         found = self._read_marker()
         if self.options.location_id and found != self.options.location_id:
-            raise LocationMissing(f"the folder {self.options.root} holds another location (id {found})")
+            raise _gone(f"the folder {self.options.root} holds another location (id {found})")
         with self._folder_at(self.options.root) as root:
             yield root
 
@@ -361,6 +361,15 @@ def _mapped(what: str) -> Iterator[None]:
         raise _map_error(exc, what) from exc
 
 
+def _gone(what: str) -> LocationMissing:
+    """Making the folder anew, which other kinds of places may ask for, would hide that a disk is not connected."""
+    error = LocationMissing(what)
+    error.advice = (
+        "Connect the disk or share again. If it is gone for good, switch this location off; copies are made elsewhere."
+    )
+    return error
+
+
 def _map_error(exc: OSError, what: str) -> StoreError:
     reason = f"{what}: {exc.strerror or exc}"
     match exc.errno:
@@ -371,7 +380,7 @@ def _map_error(exc: OSError, what: str) -> StoreError:
             error.advice = "Check the owner and rights of the folder, and that the disk is mounted writable."
             return error
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            return LocationMissing(f"the folder went away during {reason}")
+            return _gone(f"the folder went away during {reason}")
         case errno.EXDEV:
             return Rejected(f"another disk is mounted inside the folder, at {reason}")
         case errno.ENAMETOOLONG:

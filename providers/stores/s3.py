@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
@@ -176,8 +177,9 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
                 raise
             with contextlib.closing(answer["Body"]) as body:
                 content = received(iter(partial(body.read, RECEIVE_BYTES), b""), self._clock)
-        if len(content) != answer["ContentLength"]:
-            raise StoreUnavailable(f"{name} ended early: {len(content)} of {answer['ContentLength']} bytes")
+        promised = answer.get("ContentLength", len(content))  # sent in chunks, an end too early is an error of the line
+        if len(content) != promised:
+            raise StoreUnavailable(f"{name} ended early: {len(content)} of {promised} bytes")
         if wanted and "ContentRange" not in answer:  # the server ignores ranges and sent everything
             content = cut_out(content, offset, length)
         return content
@@ -187,9 +189,9 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
         kept = self._kept_hash(answer)
         return ObjectInfo(
             name,
-            answer["ContentLength"],
+            s3_objects.size_of(answer),
             sha256=kept[0] if kept and kept[1] is Proof.SERVER_SHA256 else None,
-            modified=answer["LastModified"],
+            modified=answer.get("LastModified"),
             storage_class=s3_objects.class_of(answer),
         )
 
@@ -209,7 +211,7 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
                     raise StoreUnavailable(f"listing {prefix}: the answer is no listing of an S3 server")
                 for entry in page.get("Contents", []):
                     name, kept = entry["Key"].removeprefix(self._prefix), s3_objects.class_of(entry)
-                    yield ObjectInfo(name, entry["Size"], modified=entry["LastModified"], storage_class=kept)
+                    yield ObjectInfo(name, entry.get("Size", 0), modified=entry.get("LastModified"), storage_class=kept)
 
     def delete(self, name: str) -> None:
         key = self._key(name)
@@ -225,12 +227,14 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
         """
         answer = self._head(name)
         stored, proof = self._kept_hash(answer) or (
-            sha256_by_reading(self, name, answer["ContentLength"]),
+            sha256_by_reading(self, name, s3_objects.size_of(answer)),
             Proof.READ_BACK,
         )
         if stored != sha256:
             raise ObjectCorrupt(f"{name} in bucket {self.options.bucket} does not have the expected content")
-        return ObjectInfo(name, answer["ContentLength"], sha256=stored, modified=answer["LastModified"], proof=proof)
+        return ObjectInfo(
+            name, s3_objects.size_of(answer), sha256=stored, modified=answer.get("LastModified"), proof=proof
+        )
 
     def remove_unfinished(self, *, before: datetime) -> int:
         removed = 0
@@ -256,7 +260,7 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
                 self._line.client(), self.options.bucket, self._key(name), found, storage_class, dialect=self.dialect
             )
         moved = self._head(name)
-        if (moved["ContentLength"], self._kept_hash(moved)) != (found["ContentLength"], self._kept_hash(found)):
+        if (s3_objects.size_of(moved), self._kept_hash(moved)) != (s3_objects.size_of(found), self._kept_hash(found)):
             raise ObjectCorrupt(f"{name} was not the same after it was moved to {storage_class}")
 
     def thaw(self, name: str, *, days: int = 7) -> bool:
@@ -271,6 +275,13 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
         found, mode = self._head(name), self.dialect.keeping.lock_mode
         with self._line.errors(f"protecting {name}", name):
             s3_objects.protect(self._line.client(), self.options.bucket, self._key(name), found, until, mode)
+
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        endpoint = self._line.client().meta.endpoint_url.rstrip("/")
+        bucket, key = self.options.bucket, quote(self._key(name))
+        as_host = f"{endpoint.replace('://', f'://{bucket}.', 1)}/{key}"
+        # A name under somebody else's host need not exist; AWS answers for every bucket.
+        return (f"{endpoint}/{bucket}/{key}", *([as_host] if _AWS_ENDPOINT.fullmatch(endpoint) else []))
 
     def facts(self) -> PlaceFacts:
         with self._line.errors("looking at the bucket"):

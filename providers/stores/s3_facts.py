@@ -48,9 +48,15 @@ def find_facts(client: S3Client, bucket: str, prefix: str) -> PlaceFacts:
 
 def _ask(question: Callable[[], Any], *absent: str) -> Any:
     """Return the answer; {} if the server says (by a code in `absent`) that there is no such thing; None if it does
-    not tell. A server in trouble is an error: it might tell later."""
+    not tell. A server in trouble is an error: it might tell later.
+
+    Some servers answer a question that they do not know with 200 and something else (supabase/storage); what was asked
+    for is not in it, so nothing was told.
+    """
     try:
         return question()
+    except KeyError:
+        return None
     except ClientError as exc:
         if code_of(exc) in absent:
             return {}
@@ -65,9 +71,12 @@ def _is_public(client: S3Client, bucket: str) -> bool | None:
         lambda: client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
         "NoSuchPublicAccessBlockConfiguration",
     )
-    status = _ask(lambda: client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"], "NoSuchBucketPolicy")
+    is_public = _ask(
+        lambda: {"policy": client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]},
+        "NoSuchBucketPolicy",
+    )
     grants = _ask(lambda: client.get_bucket_acl(Bucket=bucket)["Grants"])
-    by_policy = _opened(block, "RestrictPublicBuckets", None if status is None else bool(status.get("IsPublic")))
+    by_policy = _opened(block, "RestrictPublicBuckets", None if is_public is None else is_public.get("policy", False))
     by_list = _opened(
         block,
         "IgnorePublicAcls",

@@ -25,6 +25,11 @@ THAW_TIER = "Standard"  # 3 to 5 hours, 12 from DEEP_ARCHIVE; the cheapest that 
 _PACK = re.compile(r"(?:.*/)?data/.+")
 
 
+def size_of(answer: Mapping[str, Any]) -> int:
+    """Return the size that an answer to HEAD tells [bytes]; supabase/storage leaves it out where it is 0."""
+    return int(answer.get("ContentLength", 0))
+
+
 def is_pack(name: str) -> bool:
     """Say whether `name` is a vault's pack; everything else is small and needed to find and open packs."""
     return _PACK.fullmatch(name) is not None
@@ -62,7 +67,7 @@ def copy_to_class(
 
     Raises Unsupported above 5 GiB.
     """
-    if found["ContentLength"] > COPY_BYTES_MAX:
+    if size_of(found) > COPY_BYTES_MAX:
         raise Unsupported(f"{key} has over 5 GiB: S3 copies no more in one request. Let a lifecycle rule move it.")
     arguments = _encryption_arguments(dialect.keeping)
     if found.get("ObjectLockMode"):

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from providers.stores.base import Checksum
 from providers.stores.errors import StoreUnavailable
 from providers.stores.s3_errors import answer_may_be_lost, map_error
+from providers.stores.s3_objects import size_of
 from providers.stores.transfer import Body, Pace
 from wedbackup.core.clock import Clock
 
@@ -153,7 +154,7 @@ def _is_stored(target: Target, exc: Exception, size_bytes: int, etag: str, sha25
         return False
     stored = found.get("ChecksumSHA256")
     same = stored == sha256_base64 if stored and sha256_base64 else found["ETag"].strip('"') == etag
-    return bool(found["ContentLength"] == size_bytes and same)
+    return bool(size_of(found) == size_bytes and same)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ from providers.stores.supabase_api import (
     checked_name,
     is_cached,
     listed_objects,
+    public_address,
 )
 from providers.stores.supabase_upload import CHUNK_BYTES, CONTENT_TYPE, Fingerprint, ResumableUploads
 from providers.stores.transfer import Body, Pace
@@ -210,6 +211,9 @@ class SupabaseStore(NetworkedStore[SupabaseOptions, Service]):
         elsewhere.
         """
         return self._uploads.remove(before=before)
+
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        return (public_address(self.options.url, self.options.bucket, self._key(name)),)
 
     def facts(self) -> PlaceFacts:
         bucket, dangers = self._bucket_settings(), []

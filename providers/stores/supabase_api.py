@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from urllib3 import exceptions as line
@@ -166,6 +167,11 @@ def bare_etag(etag: str) -> str:
 def is_cached(headers: Mapping[str, str]) -> bool:
     """Say whether the CDN answered instead of the service (header of Cloudflare, which the hosted service uses)."""
     return headers.get("cf-cache-status", "").upper() in _CACHED
+
+
+def public_address(project: str, bucket: str, key: str) -> str:
+    """Return the address at which anybody reads an object of a public bucket."""
+    return f"{project.rstrip('/')}/storage/v1/object/public/{quote(bucket, safe='')}/{quote(key)}"
 
 
 def check_project_address(url: str) -> None:

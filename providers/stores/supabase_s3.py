@@ -21,10 +21,11 @@ from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreUnava
 from providers.stores.options import option
 from providers.stores.reading import sha256_by_reading
 from providers.stores.s3 import S3Store
+from providers.stores.s3_objects import size_of
 from providers.stores.s3_options import MEBIBYTE, BucketOptions, Dialect, check_host_part
 from providers.stores.s3_upload import SHA256_KEY
 from providers.stores.supabase import SupabaseStore
-from providers.stores.supabase_api import bare_etag, check_project_address, checked_name
+from providers.stores.supabase_api import bare_etag, check_project_address, checked_name, public_address
 from providers.stores.supabase_upload import Fingerprint
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
@@ -85,7 +86,7 @@ class SupabaseS3Store(S3Store):
             raise StoreUnavailable(f"{name} was accepted and is not there") from error
         if found.get("Metadata", {}).get(SHA256_KEY, fingerprint.sha256) != fingerprint.sha256:
             raise StoreUnavailable(f"{name} was replaced by somebody else before it was proved")
-        info = ObjectInfo(name, found["ContentLength"], modified=found["LastModified"])
+        info = ObjectInfo(name, size_of(found), modified=found.get("LastModified"))
         if info.size_bytes == len(view) and bare_etag(found["ETag"]) in fingerprint.etags:
             return dataclasses.replace(info, proof=Proof.SERVER_MD5)
         if sha256_by_reading(self, name, info.size_bytes) == fingerprint.sha256:
@@ -104,6 +105,11 @@ class SupabaseS3Store(S3Store):
         if info.proof is not Proof.READ_BACK and info.size_bytes:
             self.get(name, length=1)
         return info
+
+    def public_addresses(self, name: str) -> tuple[str, ...]:
+        options = self.options
+        project = (options.endpoint_url or getattr(options, "url", "")).rstrip("/")
+        return (public_address(project, options.bucket, self._key(name)),)
 
     def facts(self) -> PlaceFacts:
         everything = "everything in all buckets of the project: S3 access keys cannot be narrowed"

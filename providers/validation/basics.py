@@ -84,10 +84,10 @@ def _check_list(room: Room) -> None:
 
 def _check_delete(room: Room) -> None:
     name = room.put("delete", b"x")
-    room.store.delete(name)
+    room.delete(name)
     require_error(ObjectNotFound, lambda: room.store.head(name), "head after a delete")
-    room.store.delete(name)
-    room.store.delete(room.name("never/was"))
+    room.delete(name)
+    room.delete(room.name("never/was"))
 
 
 def _check_verify(room: Room) -> None:

@@ -72,7 +72,7 @@ def _check_truncated(room: Room) -> None:
 def _check_vanished(room: Room) -> None:
     content = b"here and gone"
     name = room.put("rotten/vanished", content)
-    room.store.delete(name)
+    room.delete(name)
     require_error(ObjectNotFound, lambda: room.store.verify(name, sha256=sha256_of(content)), "verify of a deleted one")
 
 
@@ -121,7 +121,7 @@ def _check_more_than_64_mebibytes(room: Room) -> None:
     for number in (0, 31, 64):
         found = room.store.get(name, offset=number * MEBIBYTE, length=3)
         require(found == content[number * MEBIBYTE :][:3], f"the piece {number} came back changed")
-    room.store.delete(name)
+    room.delete(name)
 
 
 PROMISES = (

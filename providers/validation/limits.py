@@ -31,7 +31,7 @@ def _check_used_again(room: Room) -> None:
     for content in (b"first", b"second", b"third"):
         name = room.put("used-again", content)
         require(room.store.get(name) == content, "a name used again gives the content of before")
-        room.store.delete(name)
+        room.delete(name)
         require_error(ObjectNotFound, lambda name=name: room.store.get(name), "get after a delete")  # type: ignore[misc]
 
 
@@ -78,7 +78,7 @@ def _check_no_lock(room: Room) -> None:
     require_error(
         Unsupported, lambda: room.provider.protect(name, until=until), "protecting where there is no protection"
     )
-    room.store.delete(name)
+    room.delete(name)
 
 
 PROMISES = (

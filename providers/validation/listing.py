@@ -54,7 +54,7 @@ def _check_at_once(room: Room) -> None:
     require({info.name for info in room.list("fresh/")} == {name}, "what was just stored is not listed")
     room.put("fresh/one", b"longer")
     require([info.size_bytes for info in room.list("fresh/")] == [6], "the listing tells the old object's size")
-    room.store.delete(name)
+    room.delete(name)
     require(room.list("fresh/") == [], "what was just deleted is still listed")
 
 
@@ -73,7 +73,7 @@ def _check_deleting(room: Room) -> None:
     kept = [room.put(f"leaving/stays-{number}", b"x") for number in range(4)]
     going = [room.put(f"leaving/goes-{number}", b"x") for number in range(6)]
     with room.threads() as pool:
-        deleting = [pool.submit(room.store.delete, name) for name in going]
+        deleting = [pool.submit(room.delete, name) for name in going]
         listings = [[info.name for info in room.list("leaving/")] for _ in range(3)]
         for task in deleting:
             task.result()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from functools import partial
 
 from providers.stores.base import NAME_BYTES_MAX, Capabilities
-from providers.stores.errors import InvalidName, ObjectNotFound, StoreError
+from providers.stores.errors import AccessDenied, InvalidName, ObjectNotFound, StoreError
 from providers.validation.promise import Promise, require, require_error
 from providers.validation.room import Room
 
@@ -105,7 +106,7 @@ def _check_case_ignored(room: Room) -> None:
 
 def _check_begins(room: Room) -> None:
     names = [room.put(f"begins/{rest}", rest.encode()) for rest in ("ab", "abc", "ab-c", "abcd/e")]
-    room.store.delete(names[0])
+    room.delete(names[0])
     require({info.name for info in room.list("begins/")} == set(names[1:]), "deleting one took others along")
     require(room.store.get(names[1]) == b"abc", "deleting one changed another")
 
@@ -115,7 +116,8 @@ def _check_isolation(room: Room) -> None:
         name = f"same.{room.mark}"
         house.put(name, b"mine")
         require_error(ObjectNotFound, lambda: neighbour.head(name), "head in a neighbouring folder")
-        neighbour.delete(name)
+        with contextlib.suppress(AccessDenied):  # a credential that may not delete takes nothing away either
+            neighbour.delete(name)
         neighbour.put(name, b"not yours")
         require(house.get(name) == b"mine", "a store of a neighbouring folder changed the object")
         found = [info.name for info in house.list() if info.name.endswith(room.mark)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from providers.stores.base import Capabilities, Holds, PlaceFacts
 from providers.validation.promise import Exempt, Promise, Warned, require
 from providers.validation.room import Room
+from providers.validation.strangers import readable_by_strangers
 
 _MOVES = re.compile(r"\b(mov|transition|archiv)", re.IGNORECASE)
 
@@ -20,10 +22,22 @@ def _facts(room: Room) -> PlaceFacts:
 
 
 def _check_private(room: Room) -> None:
+    """Told and tried: what a provider tells of its rules may be wrong, a stranger's own request is not."""
     public = _facts(room).public
-    if public is None:
-        raise Exempt("it cannot be asked who may read it; look in the provider's console")
     require(not public, "anybody can read this place: make it private in the provider's console")
+    content = os.urandom(100)
+    name = room.put("for-strangers", content)
+    try:
+        opened = readable_by_strangers(room.provider, name, content)
+    except OSError:
+        opened, tried = [], False
+    else:
+        tried = bool(room.provider.public_addresses(name))
+    require(
+        not opened, f"anybody can read this place, at {', '.join(opened)}: make it private in the provider's console"
+    )
+    if public is None and not tried:
+        raise Exempt("it cannot be asked who may read it, nor tried; look in the provider's console")
 
 
 def _check_second_chance(room: Room) -> None:

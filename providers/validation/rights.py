@@ -94,7 +94,7 @@ def _check_works_again(room: Room) -> None:
             error = error_of(proxy, reply_to(request, "403 Forbidden"), store, request)
             require(error is not None, f"{request.doing} that was forbidden is taken for a success")
             request.make(store)
-    room.store.delete(beside(room, name))
+    room.delete(beside(room, name))
 
 
 def _check_no_secret_in_errors(room: Room) -> None:
@@ -117,7 +117,10 @@ def _check_no_secret_in_errors(room: Room) -> None:
 def _check_no_secret_in_words(room: Room) -> None:
     bench = line_of(room)
     told = repr(bench.options) + repr(bench.store) + str(bench.store) + repr(vars(bench.store))
+    open_words = {str(value) for name, value in vars(bench.options).items() if name not in bench.secrets}
     for name, secret in bench.secrets.items():
+        if len(secret) < SHORTEST_SECRET or secret in open_words:
+            continue  # an ordinary word, or told anyway: emulators use one word for both halves of a key
         require(secret not in told, f"the option {name} stands in the store's own words")
 
 

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from providers.stores.base import ObjectInfo, ObjectStore
+from providers.stores.errors import AccessDenied
 from providers.validation.bench import Bench, bench_of, reopened
 from providers.validation.promise import Exempt
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 PREFIX = "wedbackup-validation"
+MAY_NOT_DELETE = (
+    "this credential may not delete, as is right for daily work; enter the pruner's credential and validate again"
+)
 
 
 @dataclass
@@ -26,12 +30,14 @@ class Room:
     The folders are the same each time, because a folder store keeps those that became empty; what tells validations
     at the same time apart is the mark at the end of each name.
 
-    bare:  the provider's own store inside `store`, when wrappers are around it.
+    bare:    the provider's own store inside `store`, when wrappers are around it.
+    remover: the same place, opened by a credential that may delete.
     """
 
     store: ObjectStore
     bare: ObjectStore | None = None
     clock: Clock = SYSTEM_CLOCK
+    remover: ObjectStore | None = None
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
@@ -84,6 +90,20 @@ class Room:
         """Return the objects of this room that the store lists below `rest`."""
         return [info for info in self.store.list(self.prefix(rest)) if info.name.endswith(f".{self.mark}")]
 
+    def delete(self, name: str, *, by: ObjectStore | None = None) -> None:
+        """Delete an object, with the credential that may: the daily one had better not be allowed to.
+
+        by: another store of this place than `store` that shall try first.
+
+        Raises Exempt when there is only one credential and it may not.
+        """
+        try:
+            (by or self.store).delete(name)
+        except AccessDenied as exc:
+            if self.remover is None:
+                raise Exempt(MAY_NOT_DELETE) from exc
+            self.remover.delete(name)
+
     def clean(self) -> None:
         """Remove all objects of this room."""
         self.delete_all(info.name for info in self.list())
@@ -96,7 +116,7 @@ class Room:
     def delete_all(self, names: Iterable[str]) -> None:
         """Delete objects, as many at once as the store allows."""
         with self.threads() as pool:
-            list(pool.map(self.store.delete, names))
+            list(pool.map(self.delete, names))
 
     def threads(self) -> ThreadPoolExecutor:
         """Return a pool of as many threads as the store takes calls at once, 16 at most."""

@@ -5,6 +5,7 @@ What was entered before the credential is kept in the session; a secret never is
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.contrib import messages
@@ -41,7 +42,7 @@ def location_new_place(request: HttpRequest, kind: str) -> HttpResponse:
     chosen = _kind(kind)
     kept = _kept(request, kind)
     form = PlaceForm(request.POST or None, kind=kind, initial=kept.get("answers"))
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and _is_there(form):
         request.session[KEPT] = {
             "kind": kind,
             "name": form.cleaned_data["name"],
@@ -102,9 +103,28 @@ def _made(request: HttpRequest, form: Any, options: dict[str, Any], secrets: dic
         form.add_error(None, f"{error}. {error.advice}")
     else:
         del request.session[KEPT]
-        messages.success(request, f"{location.name} is added. It may hold copies when it has passed its validation.")
+        words = f"{location.name} is added. It may hold copies when it has passed its validation."
+        messages.success(request, words + _neighbours(location))
         return location
     return None
+
+
+def _is_there(form: PlaceForm) -> bool:
+    """Refuse a folder that is not there: a mistyped or unmounted one would put copies on the server's own disk."""
+    root = form.cleaned_data.get("root") if form.kind.folder else None
+    if root is None or os.path.isdir(root):
+        return True
+    form.add_error("root", "There is no such folder here. Is its disk or share connected? Make a new one first.")
+    return False
+
+
+def _neighbours(location: Location) -> str:
+    """Say which other locations are lost together with a new folder, "" if none is."""
+    if not location.medium:
+        return ""
+    beside = Location.objects.filter(account=location.account, medium=location.medium).exclude(pk=location.pk)
+    names = ", ".join(beside.values_list("name", flat=True))
+    return f" It is on the same disk as {names}: they are lost together, so it makes nothing safer." if names else ""
 
 
 def _kept(request: HttpRequest, kind: str) -> dict[str, Any]:

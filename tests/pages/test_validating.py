@@ -68,3 +68,10 @@ def test_the_job_has_a_page_and_a_line_like_others_but_vendors_see_neither(
     assert vera.get(f"/jobs/{job.pk}/").status_code == 404
     assert "Validation" not in vera.get("/jobs/").content.decode()
     assert vera.post(f"/locations/{house.location.pk}/validate/").status_code == 403
+
+
+def test_validate_pressed_twice_answers_twice(alice: Client, house: House) -> None:
+    """The form inherited a swap that replaced the answer's place, so that the second answer had none."""
+    page = alice.get(f"/locations/{house.location.pk}/").content.decode()
+    form = page[page.index("hx-post") : page.index(">Validate</button>")]
+    assert 'hx-target="#validation"' in form and 'hx-swap="innerHTML"' in form

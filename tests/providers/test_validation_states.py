@@ -15,9 +15,11 @@ from providers.stores.base import (
     ObjectInfo,
     ObjectStore,
     PlaceFacts,
+    check_name,
 )
+from providers.stores.errors import AccessDenied
 from providers.stores.memory import MemoryStore
-from providers.validation import PROMISES, Finding, State, validate_store
+from providers.validation import CLEAN_UP, PROMISES, Finding, State, validate_store
 from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
 PRIVATE = "nobody else can read it"
@@ -138,3 +140,79 @@ def test_every_promise_has_a_name_of_its_own_that_reads_as_a_sentence() -> None:
     assert len(names) >= 60
     assert len(set(names)) == len(names)
     assert not [name for name in names if len(name.split()) < 3 or name.endswith(".") or "|" in name]
+
+
+class Stranger(MemoryStore):
+    """A store whose answers nobody foresaw: servers leave out fields, or answer anything with 200."""
+
+    def head(self, name: str) -> ObjectInfo:
+        if name.startswith("wedbackup-validation/head"):
+            raise KeyError("ContentLength: token canary-51")
+        return super().head(name)
+
+
+def test_an_answer_that_nobody_foresaw_is_a_finding_and_not_the_end() -> None:
+    """supabase/storage 4fa61fb: an absent Content-Length ended the validation in a traceback."""
+    store = Stranger()
+    found = findings_of(store)
+    finding = found["size and name are known without reading"]
+    assert finding.state is State.BROKEN
+    assert "not understood (KeyError in" in finding.detail
+    assert "canary" not in finding.detail, "the text of such an exception may hold anything"
+    assert found[CLEAN_UP].state is State.KEPT, "the rest went on"
+    assert not [*store.list()]
+
+
+class WritersOnly(MemoryStore):
+    """Opened by a credential that may not delete, as our own guides ask for."""
+
+    def delete(self, name: str) -> None:
+        check_name(name)
+        raise AccessDenied(f"deleting {name} is not allowed")
+
+
+class Pruned(MemoryStore):
+    """The same place, opened by the pruner's credential."""
+
+    def __init__(self, place: MemoryStore) -> None:
+        super().__init__()
+        self._objects = place._objects
+
+
+def test_a_credential_that_may_not_delete_breaks_nothing_and_leaves_a_word() -> None:
+    found = findings_of(WritersOnly())
+    assert [finding.detail for finding in found.values() if not finding.ok] == []
+    deleting = found["deleting removes, twice is no error"]
+    assert deleting.state is State.EXEMPT and "pruner" in deleting.detail
+    assert found[CLEAN_UP].state is State.WARNED
+    assert "remove it by hand" in found[CLEAN_UP].detail
+
+
+def test_with_the_pruners_credential_everything_is_tried_and_removed() -> None:
+    store = WritersOnly()
+    found = {finding.promise: finding for finding in validate_store(store, remover=Pruned(store))}
+    assert found["deleting removes, twice is no error"].state is State.KEPT
+    assert found[CLEAN_UP].state is State.KEPT
+    assert not [*store.list()]
+
+
+class LockedOut(MemoryStore):
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        raise AccessDenied("the key is unknown")
+
+
+def test_a_wrong_key_is_said_once() -> None:
+    """A wrong key at Supabase cost 83 broken promises, all with the same sentence."""
+    (finding,) = validate_store(LockedOut())
+    assert finding.state is State.BROKEN and "the key is unknown" in finding.detail
+
+
+def test_whoever_stops_half_way_leaves_nothing_behind_whatever_ended_it() -> None:
+    store = MemoryStore()
+    findings = validate_store(store)
+    for _ in range(8):
+        next(findings)
+    assert [*store.list()], "nothing was stored yet"
+    with pytest.raises(KeyboardInterrupt):
+        findings.throw(KeyboardInterrupt())
+    assert not [*store.list()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backups.models import Copy, Vault
-from backups.services.kits import _place
+from backups.services.kits import Kit, _commands, _place
 from providers.models import Location
 
 
@@ -32,3 +32,20 @@ def test_the_kit_names_the_address_that_stock_restic_takes(
     monkeypatch.setattr(Vault, "prefix", "6f1c/")
     copy = Copy(location=Location(name="Far away", kind=kind, options={"bucket": "weddings", **options}))
     assert _place(Vault(), copy).repository == repository
+
+
+def test_the_kits_commands_trust_the_certificate_that_the_location_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it stock restic hung in its retries at a server with its own authority."""
+    monkeypatch.setattr(Vault, "prefix", "6f1c/")
+    options = {"bucket": "weddings", "endpoint_url": "https://ceph.example:7480", "ca_file": "/etc/ceph.pem"}
+    place = _place(Vault(), Copy(location=Location(name="Ceph", kind="s3", options=options)))
+    kit = Kit("Ada & Grace", "6f1c", "secret", (place,), "none yet")  # type: ignore[arg-type]
+    assert "/etc/ceph.pem" in place.needs
+    assert all("--cacert ca.pem" in command for command in _commands(kit, place) if command.startswith("  restic"))
+
+
+def test_the_kit_tells_of_tokens_and_other_clouds_of_azure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vault, "prefix", "6f1c/")
+    options = {"account": "studio", "container": "c", "endpoint_url": "https://studio.blob.core.chinacloudapi.cn"}
+    needs = _place(Vault(), Copy(location=Location(name="Beijing", kind="azure", options=options))).needs
+    assert "AZURE_ACCOUNT_SAS" in needs and "AZURE_ENDPOINT_SUFFIX to core.chinacloudapi.cn" in needs

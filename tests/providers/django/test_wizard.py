@@ -88,10 +88,24 @@ def test_no_secret_is_kept_in_the_session_or_shown_again(alice: Client) -> None:
 
 
 def test_a_folder_is_added_in_two_steps(alice: Client, tmp_path: Path) -> None:
+    (tmp_path / "shelf").mkdir()
     answer = alice.post("/locations/new/local/", {"name": "Shelf", "root": str(tmp_path / "shelf")})
     location = Location.objects.get()
     assert answer.headers["Location"] == f"/locations/{location.pk}/added/"
-    assert (tmp_path / "shelf").is_dir()
+
+
+def test_a_mistyped_or_unmounted_folder_is_not_made(alice: Client, tmp_path: Path) -> None:
+    """It would have put the copies on the server's own disk."""
+    answer = alice.post("/locations/new/local/", {"name": "Studio NAS", "root": str(tmp_path / "nas")})
+    assert "Is its disk or share connected?" in answer.content.decode()
+    assert not (tmp_path / "nas").exists() and not Location.objects.exists()
+
+
+def test_a_second_folder_on_one_disk_is_said_to_make_nothing_safer(alice: Client, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        answer = alice.post("/locations/new/local/", {"name": name, "root": str(tmp_path / name)}, follow=True)
+    assert "on the same disk as one: they are lost together" in answer.content.decode()
 
 
 @pytest.mark.parametrize(

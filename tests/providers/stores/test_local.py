@@ -93,8 +93,9 @@ def test_a_vanished_mount_is_never_filled(root: Path, store: LocalStore, lost: s
         lambda: store.verify("a/b", sha256="0" * 64),
     ]
     for call in calls:
-        with pytest.raises(LocationMissing, match="mounted"):
+        with pytest.raises(LocationMissing, match="mounted") as caught:
             call()
+        assert caught.value.advice.startswith("Connect the disk"), "making the folder anew would hide the cause"
     assert not root.exists() or os.listdir(root) == []
 
 

@@ -54,6 +54,29 @@ def test_a_bucket_that_strangers_can_read_is_found(aws: S3Client, made: list[Any
     assert open_aws().facts().public is public
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("get_bucket_acl", {}), ("get_bucket_policy_status", {"PolicyStatus": {}}), ("get_bucket_policy_status", {})],
+)
+def test_success_without_an_answer_is_not_taken_for_private(
+    aws: S3Client, monkeypatch: pytest.MonkeyPatch, question: str, answer: dict[str, Any]
+) -> None:
+    """supabase/storage 4fa61fb answers every unknown sub-resource of a bucket with 200, also of a public one."""
+    open_to_all_by_list(aws)
+    store, asked = open_aws(), []
+
+    def evasive(**_: Any) -> dict[str, Any]:
+        asked.append(question)
+        return answer
+
+    client = store._line.client()
+    monkeypatch.setattr(client, question, evasive)
+    monkeypatch.setattr(
+        client, "get_bucket_acl", evasive if question == "get_bucket_acl" else lambda **_: {"Grants": []}
+    )
+    assert store.facts().public is None and asked
+
+
 def test_a_fresh_bucket_is_told_as_it_is(aws: S3Client) -> None:
     facts = open_aws().facts()
     assert (facts.versioned, facts.locked, facts.region) == (False, False, MOTO_REGION)

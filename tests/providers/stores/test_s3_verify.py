@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from providers.stores.base import Checksum, Proof
+from providers.stores.base import Checksum, ObjectInfo, Proof
 from providers.stores.errors import ObjectCorrupt
 from providers.stores.s3 import S3Store
 from providers.stores.s3_options import MEBIBYTE
+from providers.validation import PROMISES, Room, State, judge
 from providers.validation.faultproxy import FaultProxy
 from providers.validation.faults import Fault, Reply
 from tests.servers.swift import Swift
+from wedbackup.core.clock import SYSTEM_CLOCK
 
 pytestmark = pytest.mark.services
 
@@ -99,3 +102,21 @@ def test_only_a_server_that_keeps_sha256_is_asked_for_it(keeping: S3Store, swift
     keeping.put("pack", b"x")
     keeping.head("pack")
     assert b"x-amz-checksum-mode" not in swift_proxy.heads[-1].lower()
+
+
+def test_a_server_that_keeps_the_sha256_breaks_nothing_where_it_was_not_expected_to(
+    open_s3: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """localstack 4.9, and by their code MinIO and Ceph 20: refused, because `verify` had no need to download."""
+    store = open_s3()
+    assert not store.capabilities.proves_at_rest
+    (promise,) = (each for each in PROMISES if each.name == "a bit that flips on the way down is found by verifying")
+    room, verify = Room(store), S3Store.verify
+
+    def told(self: S3Store, name: str, *, sha256: str) -> ObjectInfo:
+        return dataclasses.replace(verify(self, name, sha256=sha256), proof=Proof.SERVER_SHA256)
+
+    monkeypatch.setattr(S3Store, "verify", told)
+    finding = judge(promise, room, SYSTEM_CLOCK)
+    assert finding.state is State.EXEMPT and "needs no download" in finding.detail
+    room.clean()
