@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Organisation,
         Snapshot,
         Source,
+        SourceExtent,
         Vault,
         Wedding,
     )
@@ -51,6 +52,10 @@ class VaultQuerySet(ScopedQuerySet["Vault"]):
 
 class SourceQuerySet(ScopedQuerySet["Source"]):
     scope_lookup = "vault__organisation"
+
+
+class SourceExtentQuerySet(ScopedQuerySet["SourceExtent"]):
+    scope_lookup = "snapshot__vault__organisation"
 
 
 class CopyQuerySet(ScopedQuerySet["Copy"]):

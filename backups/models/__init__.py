@@ -1,6 +1,7 @@
 """Organisations, weddings, vaults with their copies and snapshots, jobs."""
 
 from backups.models.documents import DocumentFolder
+from backups.models.extents import SourceExtent
 from backups.models.jobs import Job, JobMove
 from backups.models.organisations import Membership, Organisation
 from backups.models.policies import Policy
@@ -19,6 +20,7 @@ __all__ = [
     "Snapshot",
     "SnapshotCopy",
     "Source",
+    "SourceExtent",
     "Vault",
     "Wedding",
     "WeddingVendor",

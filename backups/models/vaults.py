@@ -151,7 +151,10 @@ class Snapshot(models.Model):
     source_bytes = models.BigIntegerField()
     stored_bytes = models.BigIntegerField(help_text="new bytes this snapshot added to each copy")
     problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
-    suspicion = models.CharField(max_length=300, blank=True, help_text="why its source looked wrong as a whole")
+    suspicion = models.CharField(max_length=300, blank=True, help_text="why its sources looked wrong")
+    trusted_at = models.DateTimeField(
+        null=True, blank=True, help_text="when a person said that what looked wrong is as it should be"
+    )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     expired_at = models.DateTimeField(null=True, blank=True, help_text="since when no rule keeps it any more")
     hold = models.CharField(max_length=300, blank=True, help_text="why it may not go, by law; empty: no hold")

@@ -20,6 +20,7 @@ from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
 from backups.services.acknowledgement import domains_needed
 from backups.services.copies import catch_up_request
+from backups.services.extents import known_mounts
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.recording import Recorded, backup_record, backup_record_failure
@@ -30,7 +31,7 @@ from backups.states import JOB_UNFINISHED, JobState
 from backups.worker import JobContext, Outcome
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.templatetags.words import number, size
+from wedbackup.core.templatetags.words import counted, number, size
 
 # Small and needed first: timeline, contracts and guest list are safe while the pictures are still being read.
 CLASS_ORDER = (
@@ -39,6 +40,9 @@ CLASS_ORDER = (
     Vault.ProtectionClass.BUSINESS,
     Vault.ProtectionClass.MEDIA,
 )
+
+
+LEFT_OUT_TOLD = 5  # patterns in the message; all are in the result
 
 
 def in_class_order() -> Case:
@@ -132,7 +136,10 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
     master = vault_master(vault)
     os.makedirs(settings.CACHE_DIR, mode=0o700, exist_ok=True)
     return BackupRequest(
-        sources=tuple(SourceFolder(source.path, tuple(source.excludes)) for source in sources),
+        sources=tuple(
+            SourceFolder(source.path, tuple(source.excludes), known_mounts(vault, source, clock=clock))
+            for source in sources
+        ),
         prefix=vault.prefix,
         master=master,
         config=vault_config(vault, master),
@@ -168,7 +175,7 @@ def _outcome(vault: Vault, recorded: Recorded) -> Outcome:
     counted = f"{number(snapshot.file_count)} files, {size(snapshot.source_bytes)}"
     message = f"{counted}: {_stored_words(recorded)}"
     whole = not recorded.missing and not recorded.suspicion
-    details = [recorded.suspicion, recorded.acknowledgement.redundancy.gap]
+    details = [recorded.suspicion, _left_out_words(recorded), recorded.acknowledgement.redundancy.gap]
     return Outcome(
         JobState.COMPLETED if whole else JobState.DEGRADED,
         " ".join(part for part in (message, *details) if part),
@@ -180,6 +187,7 @@ def _outcome(vault: Vault, recorded: Recorded) -> Outcome:
             "bytes_new": snapshot.stored_bytes,
             "acknowledged": recorded.acknowledgement.acknowledged,
             "missing": recorded.missing,
+            "left_out": [[one.pattern, one.files, one.folders] for one in recorded.left_out],
         },
     )
 
@@ -193,6 +201,19 @@ def _stored_words(recorded: Recorded) -> str:
     if recorded.acknowledgement.acknowledged:
         return f"stored in {where}, all confirmed; {missing} will be caught up."
     return f"stored in {where} only, not safe yet; missing at {missing}."
+
+
+def _left_out_words(recorded: Recorded) -> str:
+    """Say what the patterns left out, the most first; a pattern that left out nothing may be a mistake, too."""
+    patterns = sorted(recorded.left_out, key=lambda one: (-one.files, -one.folders, one.pattern))
+    if not patterns:
+        return ""
+    told = []
+    for one in patterns[:LEFT_OUT_TOLD]:
+        counts = [counted(one.files, "file")] if one.files or not one.folders else []
+        counts += [counted(one.folders, "folder")] if one.folders else []
+        told.append(f"{one.pattern} {' and '.join(counts)}")
+    return f"Left out: {', '.join(told)}."
 
 
 def _advice(vault: Vault, recorded: Recorded) -> str:

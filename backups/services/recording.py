@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backups.engine.backup.run import BackupResult, Outcome
+from backups.engine.backup.selection import LeftOut
 from backups.engine.format import to_datetime
 from backups.models import Snapshot, Vault
-from backups.policy.suspicion import Extent, extent_suspicion, files_suspicion
+from backups.policy.suspicion import files_suspicion
 from backups.services.acknowledgement import Acknowledgement, snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
+from backups.services.extents import REASON_CHARS, extents_record, sources_suspicion
 from backups.services.opening import OpenCopies, usual_proof
 from backups.states import CopyState
 from backups.worker import JobContext
@@ -29,12 +31,14 @@ class Recorded:
 
     missing:   places without this snapshot, by name, with the reason.
     suspicion: why the newest state must not be trusted yet, "" if nothing speaks against it.
+    left_out:  by each pattern of each source.
     """
 
     snapshot: Snapshot
     acknowledgement: Acknowledgement
     missing: dict[str, str]
     suspicion: str
+    left_out: list[LeftOut]
 
 
 def backup_record(
@@ -49,7 +53,7 @@ def backup_record(
     missing: dict[str, str] = {}
     problems = {"unstable": len(result.unstable), "unreadable": len(result.unreadable)}
     with context.fenced():
-        snapshot = _snapshot(vault, result)
+        snapshot = _snapshot(vault, result, clock)
         for key, copy in opened.copies.items():
             outcome = result.outcomes.get(key)
             if outcome is not None and outcome.complete and copy.state != CopyState.DAMAGED:
@@ -59,12 +63,13 @@ def backup_record(
                 missing[copy.location.name] = _reason(opened, outcome, key)
                 copy_degrade(copy, _state(outcome), missing[copy.location.name], clock=clock)
         acknowledgement = snapshot_acknowledge(snapshot, clock=clock)
-        suspicion = snapshot.suspicion or files_suspicion(**problems)
+        suspicion = (snapshot.suspicion or files_suspicion(**problems) or _pattern_faults(result))[:REASON_CHARS]
         Vault.unscoped.filter(pk=vault.pk).update(suspicion=suspicion, next_due_at=next_due_at)
         if suspicion:
             _announce_suspicion(vault, snapshot, suspicion, clock)
     _report(opened, result.outcomes, clock)
-    return Recorded(snapshot, acknowledgement, missing, suspicion)
+    left_out = [one for source in result.sources for one in source.left_out.values()]
+    return Recorded(snapshot, acknowledgement, missing, suspicion, left_out)
 
 
 def backup_record_failure(context: JobContext, opened: OpenCopies, outcomes: Mapping[str, Outcome]) -> None:
@@ -77,29 +82,27 @@ def backup_record_failure(context: JobContext, opened: OpenCopies, outcomes: Map
     _report(opened, outcomes, context.clock)
 
 
-def _snapshot(vault: Vault, result: BackupResult) -> Snapshot:
-    found = Extent(result.files_total, result.bytes_total)
+def _snapshot(vault: Vault, result: BackupResult, clock: Clock) -> Snapshot:
     problems = [*result.unstable, *result.unreadable]
-    return Snapshot.unscoped.create(
+    snapshot = Snapshot.unscoped.create(
         vault=vault,
         restic_id=result.snapshot_id,
         tree=result.tree.hex(),
         taken_at=to_datetime(result.time),
-        file_count=found.files,
-        source_bytes=found.size_bytes,
+        file_count=result.files_total,
+        source_bytes=result.bytes_total,
         stored_bytes=result.bytes_stored,
         problem_files=[list(problem) for problem in problems[:PROBLEM_FILES_MAX]],
-        suspicion=_missing(result) or extent_suspicion(found, _trusted_extent(vault)),
+        suspicion=sources_suspicion(vault, result.sources, clock=clock)[:REASON_CHARS],
     )
+    extents_record(snapshot, result.sources)
+    return snapshot
 
 
-def _missing(result: BackupResult) -> str:
-    return "; ".join(source.missing for source in result.sources if source.missing)[:300]
-
-
-def _trusted_extent(vault: Vault) -> Extent | None:
-    trusted = Snapshot.unscoped.filter(vault=vault, suspicion="").first()
-    return None if trusted is None else Extent(trusted.file_count, trusted.source_bytes)
+def _pattern_faults(result: BackupResult) -> str:
+    """A pattern that nobody can read left nothing out; a person must mend it, because more is stored than was meant."""
+    faults = [reason for source in result.sources for _, reason in source.faults]
+    return f"{faults[0]} Until then it leaves nothing out." if faults else ""
 
 
 def _state(outcome: Outcome | None) -> str:

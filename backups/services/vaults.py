@@ -135,8 +135,8 @@ def vault_trust(vault: Vault, *, actor: User | str, clock: Clock = SYSTEM_CLOCK)
         if not suspicion:
             return False
         Vault.unscoped.filter(pk=vault.pk).update(suspicion="")
-        if newest is not None:
-            Snapshot.unscoped.filter(pk=newest.pk).update(suspicion="")
+        if newest is not None and newest.suspicion:
+            Snapshot.unscoped.filter(pk=newest.pk).update(suspicion="", trusted_at=clock.utcnow())
         _audit(AuditTag.VAULT_TRUSTED, vault, actor, clock, suspicion=suspicion)
     vault.suspicion = ""
     return True

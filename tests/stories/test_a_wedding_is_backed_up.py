@@ -186,9 +186,9 @@ def test_a_shrunk_source_is_never_green_not_even_at_the_second_look(ground: Grou
     for _ in range(2):
         job = ground.back_up(vault)
         assert job.state == JobState.DEGRADED
-        assert "shrank from 13 to 3 files" in job.message
+        assert "media: 3 of 13 files are there" in job.message
     vault.refresh_from_db()
-    assert "shrank" in vault.suspicion
+    assert "3 of 13 files" in vault.suspicion
 
     fill(ground.source())
     assert ground.back_up(vault).state == JobState.COMPLETED

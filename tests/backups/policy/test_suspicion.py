@@ -1,31 +1,76 @@
-"""A backup that went through is not believed when its source looks wrong."""
+"""A backup that went through is not believed when one of its sources looks wrong."""
 
 from __future__ import annotations
 
 import pytest
 
-from backups.policy.suspicion import Extent, extent_suspicion, files_suspicion
+from backups.policy.suspicion import Baseline, PlaceFound, files_suspicion, places_suspicion
 
-BEFORE = Extent(300, 500_000_000)
+BEFORE = Baseline(300, 500_000_000, frozenset({7}))
+CARD = "/media/card"
+
+
+def found(files: int, size_bytes: int, device: int = 7, *, mounted: bool = False) -> PlaceFound:
+    return PlaceFound(CARD, files, size_bytes, device, mounted)
 
 
 @pytest.mark.parametrize(
-    ("found", "before", "said"),
+    ("place", "before", "said"),
     [
-        (Extent(0, 0), None, "is empty"),
-        (Extent(0, 0), BEFORE, "is empty"),
-        (Extent(149, 490_000_000), BEFORE, "shrank from 300 to 149 files"),
-        (Extent(300, 240_000_000), BEFORE, "lost 52 % of its bytes"),
+        (found(0, 0), None, "card: it is empty"),
+        (found(0, 0), BEFORE, "card: 0 of 300 files are there. Is its card or disk connected?"),
+        (found(149, 490_000_000), BEFORE, "card: 149 of 300 files are there. Check whether that was meant."),
+        (found(300, 240_000_000), BEFORE, "card: 48 % of its bytes are left"),
+        (found(200, 400_000_000, device=8), BEFORE, "200 of 300 files are there, on another disk than before"),
+        (PlaceFound(CARD, 0, 0, missing="the folder is not there"), BEFORE, "card: the folder is not there. Connect"),
+        (PlaceFound(CARD, 0, 0, missing="the folder is not there"), None, "card: the folder is not there. Connect"),
     ],
 )
-def test_it_is_said_what_looks_wrong(found: Extent, before: Extent | None, said: str) -> None:
-    assert said in extent_suspicion(found, before)
+def test_it_is_said_which_place_looks_wrong_and_how(place: PlaceFound, before: Baseline | None, said: str) -> None:
+    assert said in places_suspicion([(place, before)])
 
 
-def test_a_source_that_grew_or_lost_a_little_is_trusted() -> None:
-    assert extent_suspicion(BEFORE, None) == ""
-    assert extent_suspicion(Extent(310, 520_000_000), BEFORE) == ""
-    assert extent_suspicion(Extent(151, 251_000_000), BEFORE) == ""
+def test_a_place_that_grew_or_lost_a_little_is_trusted() -> None:
+    assert places_suspicion([(found(300, 500_000_000), None)]) == ""
+    assert places_suspicion([(found(310, 520_000_000), BEFORE)]) == ""
+    assert places_suspicion([(found(151, 251_000_000), BEFORE)]) == ""
+
+
+@pytest.mark.parametrize("device", [8, 1 << 40])
+def test_another_number_of_the_same_disk_is_no_alarm(device: int) -> None:
+    """NFS, USB and automounters give a file system a new number at each connection (borg #7480, restic #3041)."""
+    assert places_suspicion([(found(300, 500_000_000, device), BEFORE)]) == ""
+    assert places_suspicion([(found(241, 401_000_000, device), BEFORE)]) == ""
+
+
+def test_a_disk_that_is_not_mounted_any_more_is_an_alarm_only_when_its_files_are_gone() -> None:
+    mounted = Baseline(300, 500_000_000, frozenset({9}), mounted=True)
+    said = places_suspicion([(found(120, 500_000_000, 7), mounted)])
+    assert "120 of 300 files are there, and the disk that was connected there is not" in said
+    assert places_suspicion([(found(300, 500_000_000, 7), mounted)]) == ""
+
+
+def test_no_place_hides_another() -> None:
+    """restic #4467, duplicati #6149: the sum of both was hardly less than before."""
+    other = PlaceFound("/srv/photos", 100_000, 10**12)
+    said = places_suspicion([(other, Baseline(90_000, 10**12)), (found(0, 0), Baseline(60, 10**9))])
+    assert said == "card: 0 of 60 files are there. Is its card or disk connected?"
+
+
+def test_one_of_several_places_may_have_been_empty_from_the_beginning() -> None:
+    assert places_suspicion([(found(0, 0), None), (PlaceFound("/srv/photos", 3, 30), None)]) == ""
+
+
+def test_what_a_person_said_is_right_is_no_alarm_again() -> None:
+    assert places_suspicion([(found(0, 0), Baseline(0, 0))]) == ""
+    gone = PlaceFound(CARD, 0, 0, missing="the folder is not there")
+    assert places_suspicion([(gone, Baseline(0, 0, missing=True))]) == ""
+
+
+def test_folders_of_the_same_name_are_told_apart_and_many_are_not_all_listed() -> None:
+    places = [PlaceFound(f"/media/{number}/DCIM", 0, 0) for number in range(5)]
+    said = places_suspicion([(place, BEFORE) for place in places])
+    assert "/media/1/DCIM: 0 of 300" in said and said.endswith("And 2 more.")
 
 
 def test_files_that_are_missing_from_a_snapshot_are_counted() -> None:
