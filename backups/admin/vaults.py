@@ -132,7 +132,7 @@ class VaultAdmin(PlatformAdmin):
             .annotate(
                 copies_all=Count("copies", distinct=True),
                 copies_current=Count("copies", filter=Q(copies__state=CopyState.CURRENT), distinct=True),
-                acknowledged=Subquery(acknowledged.order_by("-taken_at").values("taken_at")[:1]),
+                acknowledged=Subquery(acknowledged.order_by("-number").values("taken_at")[:1]),
             )
         )
 

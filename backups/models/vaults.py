@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 
 from backups.models.organisations import Organisation
 from backups.models.policies import Policy
@@ -47,6 +47,7 @@ class Vault(models.Model):
     key_file = models.BinaryField(editable=False)
     created_at = models.DateTimeField()
     next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    last_number = models.PositiveBigIntegerField(default=0, editable=False, help_text="of its newest snapshot, ever")
     suspicion = models.CharField(max_length=300, blank=True, help_text="why the newest state must not be trusted yet")
     hold = models.CharField(max_length=300, blank=True, help_text="why nothing of it may go, by law; empty: no hold")
     held_by = models.CharField(max_length=150, blank=True)
@@ -139,6 +140,8 @@ class Snapshot(models.Model):
 
     acknowledged_at is set only by the rule of docs/architecture.md: enough copies, in enough failure domains, each with
     config, key, index, packs and snapshot file confirmed. Everything that shows green asks for it.
+    number counts the vault's snapshots in the order in which they were recorded: a clock that was wrong for an hour
+    changes `taken_at`, which is what the clock said, and not which one is the newest.
     expired_at is the first of two phases of going: days later a prune takes it, unless a rule keeps it again by then.
     """
 
@@ -146,6 +149,7 @@ class Snapshot(models.Model):
     vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="snapshots")
     restic_id = models.CharField(max_length=64)
     tree = models.CharField(max_length=64)
+    number = models.PositiveBigIntegerField(default=0, editable=False)
     taken_at = models.DateTimeField()
     file_count = models.BigIntegerField()
     source_bytes = models.BigIntegerField()
@@ -165,18 +169,30 @@ class Snapshot(models.Model):
     unscoped = models.Manager()
 
     class Meta:
-        ordering: ClassVar[list[str]] = ["-taken_at"]
+        ordering: ClassVar[list[str]] = ["-number"]
         default_manager_name = "unscoped"
         base_manager_name = "unscoped"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["vault", "restic_id"], name="one_row_per_snapshot"),
+            models.UniqueConstraint(fields=["vault", "number"], name="one_number_per_snapshot"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["vault", "-taken_at"], name="snapshot_by_vault"),
+            models.Index(fields=["vault", "-number"], name="snapshot_by_vault"),
         ]
 
     def __str__(self) -> str:
         return f"{self.vault} {self.taken_at:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Give a new snapshot its number; a number is never used twice, also when the newest snapshot was forgotten."""
+        if not self.number:
+            with transaction.atomic():
+                counting = Vault.unscoped.filter(pk=self.vault_id)
+                counting.update(last_number=models.F("last_number") + 1)
+                self.number = counting.values_list("last_number", flat=True).get()
+                super().save(*args, **kwargs)
+            return
+        super().save(*args, **kwargs)
 
 
 class SnapshotCopy(models.Model):

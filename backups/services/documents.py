@@ -98,7 +98,7 @@ def documents_request(folder: DocumentFolder, *, user: User | None = None, clock
 def documents_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     """Queue a filling of each folder whose vault has a newer acknowledged snapshot, not oftener than each hour."""
     newest = Snapshot.unscoped.filter(vault=OuterRef("vault"), acknowledged_at__isnull=False, suspicion="")
-    stale = DocumentFolder.unscoped.annotate(newest=Subquery(newest.order_by("-taken_at").values("pk")[:1])).filter(
+    stale = DocumentFolder.unscoped.annotate(newest=Subquery(newest.order_by("-number").values("pk")[:1])).filter(
         Q(snapshot=None) | ~Q(snapshot=F("newest")), newest__isnull=False, location__enabled=True
     )
     recent = Job.unscoped.filter(kind=Job.Kind.DOCUMENTS, created_at__gte=clock.utcnow() - AGAIN_AFTER)
@@ -117,7 +117,7 @@ def run_documents(context: JobContext) -> Outcome:
     if folder is None:
         return Outcome(JobState.COMPLETED, "The folder was given up meanwhile; there is nothing to fill.")
     acknowledged = Snapshot.unscoped.filter(vault=folder.vault, acknowledged_at__isnull=False, suspicion="")
-    snapshot = acknowledged.order_by("-taken_at").first()
+    snapshot = acknowledged.order_by("-number").first()
     if snapshot is None:
         return Outcome(
             JobState.COMPLETED, "No snapshot of the documents is acknowledged yet; the folder is filled when one is."

@@ -100,7 +100,7 @@ def _overview_sentence(verdicts: Sequence[Verdict]) -> str:
 
 def _with_facts(vaults: Any) -> Any:
     """Load what a judgement needs: facts of the newest snapshots, and the copies with their places."""
-    newest = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("-taken_at")
+    newest = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("-number")
     safe = newest.filter(acknowledged_at__isnull=False)
     return (
         vaults.defer("config_file", "key_file", "sealed_secret", "sealed_master")

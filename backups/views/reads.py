@@ -107,7 +107,7 @@ def vault_views(vaults: Sequence[Vault], user: Any) -> list[VaultView]:
         views[source.vault_id].sources.append(source)
     for folder in DocumentFolder.objects.visible_to(user).filter(vault__in=vaults).select_related("location"):
         views[folder.vault_id].folders.append(folder)
-    for snapshot in Snapshot.objects.visible_to(user).filter(vault__in=vaults).order_by("-taken_at")[:400]:
+    for snapshot in Snapshot.objects.visible_to(user).filter(vault__in=vaults).order_by("-number")[:400]:
         shown = views[snapshot.vault_id].snapshots
         if len(shown) < SNAPSHOTS_SHOWN or (
             snapshot.acknowledged_at and not views[snapshot.vault_id].newest_acknowledged

@@ -23,7 +23,7 @@ from providers.models import Location
 from providers.stores.base import ObjectStore
 from providers.wrappers.faulty import FaultyStore, StoreFault
 from tests.restic import stock
-from wedbackup.core.clock import SYSTEM_CLOCK
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
 
 
@@ -56,11 +56,15 @@ class Ground:
 
     def back_up(self, vault: Vault) -> Job:
         """Ask for a backup and run it here and now; return the job as it ended."""
-        (job,) = backup_request(vault=vault, reason="test")
-        return self.run(job)
+        return self.run(self.ask(vault))
 
-    def run(self, job: Job) -> Job:
-        run_next("test", only=job)
+    def ask(self, vault: Vault) -> Job:
+        """Ask for a backup."""
+        (job,) = backup_request(vault=vault, reason="test")
+        return job
+
+    def run(self, job: Job, clock: Clock = SYSTEM_CLOCK) -> Job:
+        run_next("test", only=job, clock=clock)
         job.refresh_from_db()
         self.runs.append(job)
         return job

@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def _list(self, vault: Vault) -> None:
         self.stdout.write(f"{vault}  (vault {vault.pk})")
-        snapshots = Snapshot.unscoped.filter(vault=vault).annotate(places=Count("confirmations"))
+        snapshots = Snapshot.unscoped.filter(vault=vault).annotate(places=Count("confirmations")).order_by("-number")
         for snapshot in snapshots:
             safe = "safe" if snapshot.acknowledged_at else "not safe yet"
             looks = f", looks wrong: {snapshot.suspicion}" if snapshot.suspicion else ""
