@@ -24,7 +24,7 @@ from backups.services.extents import known_mounts
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.recording import Recorded, backup_record, backup_record_failure
-from backups.services.retention import prune_request
+from backups.services.retention import forgotten_of, prune_request
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
@@ -154,6 +154,7 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
         hostname=socket.gethostname(),
         username=getpass.getuser(),
         tags=(vault.protection_class,),
+        forgotten=forgotten_of(vault),
         workers=settings.ENGINE_PROCESSES,
         clock=clock,
     )

@@ -19,6 +19,7 @@ from backups.services.copies import newly_acknowledged
 from backups.services.copystates import copy_confirm, copy_degrade
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
+from backups.services.retention import forgotten_of
 from backups.services.vaults import vault_master, vault_of
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.worker import JobContext, Outcome
@@ -187,7 +188,12 @@ class _Check:
         sources = {other: self._place(other) for other in self._opened.stores if other != key}
         try:
             replicate(
-                sources, self._place(key), damaged=damaged, listener=self._context.report, cancel=self._context.cancel
+                sources,
+                self._place(key),
+                damaged=damaged,
+                forgotten=forgotten_of(self._vault),
+                listener=self._context.report,
+                cancel=self._context.cancel,
             )
         except EngineError:
             self._context.cancel.check()  # a cancelled job is no failed repair

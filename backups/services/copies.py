@@ -16,6 +16,7 @@ from backups.services.acknowledgement import snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
+from backups.services.retention import forgotten_of, prune_request
 from backups.services.vaults import location_check_fit, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState, JobState
@@ -41,7 +42,8 @@ def copy_add(vault: Vault, location: Location, *, actor: User | str, clock: Cloc
     """
     location_check_fit(location)
     waited_for = Copy.unscoped.filter(vault=vault, required=True).count()
-    copy = Copy(vault=vault, location=location, required=waited_for < vault.policy.copies_needed)
+    required = waited_for < vault.policy.copies_needed
+    copy = Copy(vault=vault, location=location, required=required, pruned_at=clock.utcnow())
     with transaction.atomic():
         copy.full_clean()
         copy.save(force_insert=True)
@@ -120,7 +122,9 @@ def run_catch_up(context: JobContext) -> Outcome:
         result = _replicate(context, vault, opened, target)
         held = _held_snapshots(vault, opened, target)
         proof = usual_proof(opened.stores[copy_key(target)])
-    return _record_catch_up(context, vault, target, result, held, proof)
+    outcome = _record_catch_up(context, vault, target, result, held, proof)
+    prune_request(vault, clock=context.clock)  # it may have missed one
+    return outcome
 
 
 def _replicate(context: JobContext, vault: Vault, opened: OpenCopies, target: Copy) -> ReplicateResult:
@@ -132,7 +136,11 @@ def _replicate(context: JobContext, vault: Vault, opened: OpenCopies, target: Co
         raise RepositoryMissing("no other copy of the vault answers")
     try:
         result = replicate(
-            sources, Place(opened.stores[key], vault.prefix), listener=context.report, cancel=context.cancel
+            sources,
+            Place(opened.stores[key], vault.prefix),
+            forgotten=forgotten_of(vault),
+            listener=context.report,
+            cancel=context.cancel,
         )
     except StoreError as exc:
         with context.fenced():

@@ -5,36 +5,39 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 
-from backups.engine.errors import Damaged, EngineError, RepositoryExists, RepositoryMissing
+from backups.engine.errors import EngineError
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import PruneResult, prune
-from backups.engine.upkeep.replicate import replicate
-from backups.models import ForgottenSnapshot, Snapshot, Vault
+from backups.models import Copy, ForgottenSnapshot, Snapshot, Vault
 from backups.services.opening import copies_of, copies_open
-from backups.services.retention import forgotten_ids, retention_mark
+from backups.services.retention import forgotten_ids, owing, retention_mark
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
 from providers.services.locations import PRUNE
-from providers.stores.errors import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import Clock
 from wedbackup.core.templatetags.words import number, size
 
 
 def run_prune(context: JobContext) -> Outcome:
-    """Forget what has expired and prune. Raises Locked or StoreError while no copy can be worked on, Damaged."""
-    vault = vault_of(context.job)
-    judgement = retention_mark(vault, clock=context.clock)
-    going = list(judgement.ripe)
-    with _repositories(vault, context.clock) as (repositories, left_out):
-        forgotten = forget(repositories, forgotten_ids(vault).union(going), clock=context.clock)
+    """Forget what has expired, also where it was missed earlier, and prune.
+
+    Raises Locked or StoreError while no copy can be worked on, Damaged, LastSnapshot.
+    """
+    vault, clock = vault_of(context.job), context.clock
+    going = list(retention_mark(vault, clock=clock).ripe)
+    unpruned = [copy.location.name for copy in owing(vault)]
+    with _repositories(vault, clock) as (repositories, left_out):
+        forgotten = forget(repositories, forgotten_ids(vault).union(going), clock=clock)
         _forget_rows(context, vault, going)
-        _make_equal({label: copy for label, copy in repositories.items() if label not in forgotten.failures}, context)
-        result = prune(repositories, clock=context.clock, listener=context.report, cancel=context.cancel)
-    behind = {**left_out, **forgotten.failures, **result.behind}
-    return _outcome(going, result, behind)
+        able = {label: copy for label, copy in repositories.items() if label not in forgotten.failures}
+        result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)
+    with context.fenced():
+        rid = Copy.unscoped.filter(vault=vault, location__name__in=result.in_line)
+        rid.update(pruned_at=clock.utcnow())
+    return _outcome(going, result, {**left_out, **forgotten.failures, **result.behind})
 
 
 @contextlib.contextmanager
@@ -50,17 +53,6 @@ def _repositories(vault: Vault, clock: Clock) -> Iterator[tuple[Mapping[str, Rep
             names[key]: Repository(store, vault.prefix, master, config) for key, store in opened.stores.items()
         }
         yield repositories, {names[key]: str(exc) for key, exc in opened.errors.items()}
-
-
-def _make_equal(repositories: Mapping[str, Repository], context: JobContext) -> None:
-    """Bring back what only some copies have: a prune that was killed leaves them different, and only equal ones take
-    part in the next. Nothing is removed here; a copy where it fails is left out by the prune, which says so.
-    """
-    for label, target in repositories.items():
-        sources = {other: copy for other, copy in repositories.items() if other != label}
-        if sources:
-            with contextlib.suppress(StoreError, RepositoryMissing, RepositoryExists, Damaged):
-                replicate(sources, target, cancel=context.cancel)
 
 
 def _forget_rows(context: JobContext, vault: Vault, going: Collection[str]) -> None:

@@ -11,11 +11,12 @@ from datetime import UTC, timedelta
 
 from django.db.models import Count, Max, Q
 
+from backups.engine.upkeep.copies import Forgotten
 from backups.models import Copy, ForgottenSnapshot, Job, Policy, Snapshot, Vault, Wedding
 from backups.policy.contracts import contract_period
 from backups.policy.retention import Candidate, Rules, Span, Verdict, days_around, judge
 from backups.services.jobs import job_enqueue
-from backups.services.opening import copies_of
+from backups.services.opening import copies_of, copy_key
 from backups.states import CopyState
 from providers.models import Location
 from providers.registry import kind_named
@@ -144,6 +145,11 @@ def owing(vault: Vault) -> list[Copy]:
     if newest is None:
         return []
     return [copy for copy in copies_of(vault) if copy.pruned_at is None or copy.pruned_at < newest]
+
+
+def forgotten_of(vault: Vault) -> Forgotten:
+    """Return what no copy of the vault may bring back, as the engine takes it; copies by `copy_key`."""
+    return Forgotten(forgotten_ids(vault), frozenset(copy_key(copy) for copy in owing(vault)))
 
 
 def prune_request(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:

@@ -19,7 +19,7 @@ from backups.engine.format.crypto import MasterKey
 from backups.engine.format.index import PackRecord, encode_records
 from backups.engine.format.repository import Repository, pack_document
 from backups.engine.progress import CancelToken
-from backups.engine.upkeep.copies import Place
+from backups.engine.upkeep.copies import Forgotten, Place
 from backups.engine.upkeep.replicate import replicate
 from providers.stores.errors import StoreError
 
@@ -37,6 +37,7 @@ class Publishing:
         found: Survey,
         ledger: Ledger,
         copies_needed: int,
+        forgotten: Forgotten,
         cancel: CancelToken,
     ) -> None:
         self._destinations = destinations
@@ -45,6 +46,7 @@ class Publishing:
         self._found = found
         self._ledger = ledger
         self._copies_needed = copies_needed
+        self._forgotten = forgotten
         self._cancel = cancel
 
     def catch_up(self) -> None:
@@ -113,7 +115,9 @@ class Publishing:
         copy = self._copies[number]
         if not sources:
             return
-        result = replicate(sources, _place(copy.repository), damaged=copy.damaged, cancel=self._cancel)
+        result = replicate(
+            sources, _place(copy.repository), damaged=copy.damaged, forgotten=self._forgotten, cancel=self._cancel
+        )
         needed = {f"data/{pack_id[:2]}/{pack_id}" for pack_id in self._found.packs}
         if lacking := needed.intersection(result.missing):
             raise StoreError(f"{len(lacking)} older packs could not be brought from another copy")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backups.engine.backup.blobwriter import OPEN_TREE_PACKS, BlobWriter
 from backups.engine.backup.board import Board
@@ -35,6 +35,7 @@ from backups.engine.format.crypto import MasterKey
 from backups.engine.format.repository import Config, read_config
 from backups.engine.format.snapshot import encode_snapshot
 from backups.engine.progress import CancelToken, Listener, ignore
+from backups.engine.upkeep.copies import NOTHING_FORGOTTEN, Forgotten
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["BackupRequest", "BackupResult", "Destination", "Outcome", "SourceFolder", "backup"]
@@ -69,6 +70,7 @@ class BackupRequest:
     hostname: str = "wedbackup"
     username: str = "wedbackup"
     tags: tuple[str, ...] = ()
+    forgotten: Forgotten = NOTHING_FORGOTTEN
     level: int = DEFAULT_LEVEL
     workers: int = 2
     clock: Clock = SYSTEM_CLOCK
@@ -157,7 +159,7 @@ class _Run:
         ledger.pulse("open")
         opening.open()
         hold = opening.lock(self._stack, request.clock)
-        copies = opening.list()
+        copies = self._visible(opening.list())
         cache = FolderCache(request.cache_path, self._config.repository_id)
         self._stack.callback(cache.close)
         found = survey(copies, cache, ledger.pulse)
@@ -170,6 +172,12 @@ class _Run:
         snapshot_id = self._publish(copies, found, cache, tree, parent, paths, began)
         ledger.pulse("done")
         return self._result(snapshot_id, tree, began, parent, counts, found)
+
+    def _visible(self, copies: list[VaultCopy]) -> list[VaultCopy]:
+        """Hide what was forgotten, and what only forgotten snapshots needed."""
+        keys = {copy.number: self._request.destinations[copy.number].key for copy in copies}
+        shown = self._request.forgotten.visible({keys[copy.number]: copy.listing for copy in copies})
+        return [replace(copy, listing=shown[keys[copy.number]]) for copy in copies]
 
     def _publish(
         self,
@@ -184,7 +192,14 @@ class _Run:
         """Make the packs of this run visible at every whole destination and return the snapshot's id."""
         request, ledger = self._request, self._ledger
         publishing = Publishing(
-            request.destinations, self._opening, copies, found, ledger, request.copies_needed, self._cancel
+            request.destinations,
+            self._opening,
+            copies,
+            found,
+            ledger,
+            request.copies_needed,
+            request.forgotten,
+            self._cancel,
         )
         publishing.catch_up()
         records = [*ledger.records, *found.adopted]

@@ -70,6 +70,11 @@ class LockHold:
         self._unwritten: set[int] = set()  # full locations, where we are alone without a file
         self._turn = threading.Lock()  # one refresh or release at a time
 
+    @property
+    def is_full(self) -> bool:
+        """Whether some location had no room for our lock file when we last wrote it."""
+        return bool(self._unwritten)
+
     def acquire(self) -> None:
         """Look for foreign locks and write ours everywhere. Raises LockedBy; exclusive work also StoreError."""
         self._look(decisive=False)

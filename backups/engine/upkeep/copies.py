@@ -6,6 +6,7 @@ So a copy can be listed, compared, verified and brought up to date by somebody w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +51,43 @@ class CopyProblem:
 
 
 Listing = dict[FileKind, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What went for good, so that no copy brings it back to another.
+
+    snapshots: ids of snapshots that were forgotten.
+    unpruned:  labels of copies that missed a prune: among their packs and indexes is what only those snapshots needed.
+    """
+
+    snapshots: frozenset[str] = frozenset()
+    unpruned: frozenset[str] = frozenset()
+
+    def visible(self, listings: Mapping[str, Listing]) -> dict[str, Listing]:
+        """Return what others may take of each copy, those that missed no prune first.
+
+        A copy that missed one shows only what the others list as well, unless it alone has a snapshot that is kept, or
+        all have missed one: then the whole of it is taken, and the next prune sorts it.
+        """
+        shown = {
+            label: {kind: dict(listing[kind]) for kind in listing}
+            for label, listing in sorted(listings.items(), key=lambda item: item[0] in self.unpruned)
+        }
+        for listing in shown.values():
+            for snapshot_id in self.snapshots & listing[FileKind.SNAPSHOTS].keys():
+                del listing[FileKind.SNAPSHOTS][snapshot_id]
+        settled = [listing for label, listing in shown.items() if label not in self.unpruned]
+        known = {kind: {file_id for listing in settled for file_id in listing[kind]} for kind in READING_ORDER}
+        for label in self.unpruned & shown.keys() if settled else ():
+            listing = shown[label]
+            if listing[FileKind.SNAPSHOTS].keys() <= known[FileKind.SNAPSHOTS]:
+                for kind in (FileKind.INDEX, FileKind.DATA):
+                    listing[kind] = {i: size for i, size in listing[kind].items() if i in known[kind]}
+        return shown
+
+
+NOTHING_FORGOTTEN = Forgotten()
 
 
 def list_copy(copy: Copy) -> Listing:

@@ -17,13 +17,15 @@ def lock_each(
 ) -> dict[str, tuple[Repository, LockHold]]:
     """Hold an exclusive lock at every copy that answers and is free, until `stack` ends.
 
+    A copy without room for a lock file is held as well (`LockHold.is_full`): only delete there.
+
     failures: receives the reason for each copy that is left out.   Raises the last reason when none is left.
     """
     held: dict[str, tuple[Repository, LockHold]] = {}
     last: Exception | None = None
     for label, repository in copies.items():
         try:
-            hold = stack.enter_context(hold_lock([repository], exclusive=True, clock=clock))
+            hold = stack.enter_context(hold_lock([repository], exclusive=True, full_too=True, clock=clock))
         except (StoreError, Locked) as exc:
             failures[label] = str(exc)
             last = exc

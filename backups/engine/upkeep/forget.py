@@ -1,4 +1,7 @@
-"""Take snapshots out of a vault. Their data stays until a prune."""
+"""Take snapshots out of a vault. Their data stays until a prune.
+
+A copy that lags may lose its last snapshot this way: what is kept lies at another one, and it gets room to catch up.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from backups.engine.errors import EngineError
+from backups.engine.errors import EngineError, Locked
 from backups.engine.format import FileKind
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.copies import list_kind
@@ -16,7 +19,7 @@ from wedbackup.core.clock import Clock
 
 
 class LastSnapshot(EngineError):
-    """Forgetting would leave a copy without any snapshot."""
+    """Forgetting would leave no snapshot at any copy that answers."""
 
     advice = "Keep at least one snapshot; to give up the whole vault, erase it."
 
@@ -30,26 +33,32 @@ class ForgetResult:
 
 
 def forget(copies: Mapping[str, Repository], snapshot_ids: Collection[str], *, clock: Clock) -> ForgetResult:
-    """Remove snapshot files from every copy that answers; a copy that does not is brought in line by mirroring.
+    """Remove snapshot files from every copy that answers; one that does not is brought in line when it does.
 
-    snapshot_ids: full hex ids; one that a copy does not have is no error.
+    snapshot_ids: full hex ids, also of what was forgotten earlier; one that a copy does not have is no error.
 
     Raises LastSnapshot before anything is removed, Locked or StoreError when no copy can be worked on.
     """
     result = ForgetResult()
     with contextlib.ExitStack() as stack:
         held = lock_each(stack, copies, clock, result.failures)
-        there = {label: set(list_kind(repository, FileKind.SNAPSHOTS)) for label, (repository, _) in held.items()}
+        there: dict[str, set[str]] = {}
+        for label, (repository, _) in held.items():
+            try:
+                there[label] = set(list_kind(repository, FileKind.SNAPSHOTS))
+            except StoreError as exc:
+                result.failures[label] = str(exc)
+        every = set().union(*there.values())
+        if every and every <= set(snapshot_ids):
+            raise LastSnapshot(f"all {len(every)} snapshots at {', '.join(there)} would go")
         for label, ids in there.items():
-            if ids and ids <= set(snapshot_ids):
-                raise LastSnapshot(f"all {len(ids)} snapshots of the copy {label} would go")
-        for label, (repository, hold) in held.items():
+            repository, hold = held[label]
             removed = result.forgotten.setdefault(label, [])
             try:
                 hold.confirm()
-                for snapshot_id in sorted(there[label] & set(snapshot_ids)):
+                for snapshot_id in sorted(ids & set(snapshot_ids)):
                     repository.store.delete(repository.name(FileKind.SNAPSHOTS, snapshot_id))
                     removed.append(snapshot_id)
-            except StoreError as exc:
+            except (StoreError, Locked) as exc:
                 result.failures[label] = str(exc)
     return result

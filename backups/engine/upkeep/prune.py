@@ -1,8 +1,9 @@
 """Give back the room of what no snapshot needs any more.
 
-Done once for all copies, so that they stay equal: the same new packs and the same new index go to each. The order keeps
-every copy whole at every moment: new packs, new index, then the old index away, then the old packs. A copy that falls
-behind keeps what it has and is brought in line later by `replicate(..., mirror=True)`.
+Done once for all copies that are equal, so that they stay so: the same new packs and the same new index go to each. The
+order keeps every copy whole at every moment: new packs, new index, then the old index away, then the old packs. Copies
+that lag are brought in line with the pattern afterwards; one where that fails keeps what it has until the next prune,
+and holds nobody up.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from backups.engine.errors import Damaged
+from backups.engine.errors import Damaged, Locked, RepositoryExists
 from backups.engine.format import BLOB_MAX_BYTES, PACK_TARGET_BYTES, BlobType, FileKind
 from backups.engine.format.compression import compress
 from backups.engine.format.crypto import MasterKey
@@ -26,7 +27,10 @@ from backups.engine.restore.ranges import merge_ranges
 from backups.engine.restore.vault_reader import VaultReader
 from backups.engine.upkeep.copies import Listing, list_copy
 from backups.engine.upkeep.exclusive import lock_each
+from backups.engine.upkeep.mirror import mirror, shed
+from backups.engine.upkeep.pattern import Standing, compare
 from backups.engine.upkeep.prune_plan import PrunePlan, find_used, load_indexes, plan_prune
+from backups.engine.upkeep.replicate import replicate
 from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
 
@@ -41,7 +45,8 @@ class PruneResult:
     unused:   all packs with more unneeded bytes than tolerated, and how many [bytes]; also those not ripe yet.
     removed, rewritten: packs that went, as a whole or after what was needed of them was stored anew.
     added:    new packs.   bytes_freed: at each copy [bytes].
-    behind:   copies that could not take part or fell out, and why; mirror them.
+    in_line:  copies that hold exactly what the snapshots need now, and nothing that was forgotten.
+    behind:   the others, and why.
     """
 
     unused: dict[str, int] = field(default_factory=dict)
@@ -49,6 +54,7 @@ class PruneResult:
     rewritten: set[str] = field(default_factory=set)
     added: list[str] = field(default_factory=list)
     bytes_freed: int = 0
+    in_line: list[str] = field(default_factory=list)
     behind: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,6 +62,7 @@ def prune(
     copies: Mapping[str, Repository],
     *,
     clock: Clock,
+    unpruned: Collection[str] = (),
     tolerated: float = TOLERATED,
     ripe: Collection[str] | None = None,
     listener: Listener = ignore,
@@ -63,7 +70,8 @@ def prune(
 ) -> PruneResult:
     """Remove packs that no snapshot needs and rewrite those that are needed in part.
 
-    copies:    by label; the first that can be locked is the pattern, others take part if they list the same.
+    copies:    by label; the most complete one is the pattern. What was forgotten has gone from their snapshots.
+    unpruned:  labels of copies that missed a prune: what only they hold is not brought to others, but for snapshots.
     tolerated: share of unneeded bytes up to which a pack is left alone, 0 to 1.
     ripe:      packs that may go now. A grace period works like this: a first prune with `ripe=()` only reports
                `unused`; what was reported long enough ago is handed in as ripe. None: no grace period.
@@ -74,25 +82,36 @@ def prune(
     result = PruneResult()
     with contextlib.ExitStack() as stack:
         held = lock_each(stack, copies, clock, result.behind)
-        return _Prune(held, result, listener, cancel or CancelToken()).run(tolerated, ripe)
+        work = _Prune(held, frozenset(unpruned), result, listener, cancel or CancelToken())
+        return work.run(tolerated, ripe)
+
+
+class NoneLeft(StoreError):
+    """The last copy fell out of a prune."""
 
 
 class _Prune:
     def __init__(
         self,
         held: dict[str, tuple[Repository, LockHold]],
+        unpruned: frozenset[str],
         result: PruneResult,
         listener: Listener,
         cancel: CancelToken,
     ) -> None:
-        self._held = held
+        self._all = held
+        self._held = dict(held)  # those that are equal, once they were compared
+        self._unpruned = unpruned
         self._result = result
         self._listener = listener
         self._cancel = cancel
         self._progress = Progress(step="compare")
 
     def run(self, tolerated: float, ripe: Collection[str] | None) -> PruneResult:
-        listing = self._choose_equal()
+        listings = self._list()
+        standing = self._compare(listings)
+        listing = listings[standing.pattern]
+        self._held = {label: self._all[label] for label in (standing.pattern, *standing.equal)}
         reader = VaultReader({label: repository for label, (repository, _) in self._held.items()}, self._master)
         self._step("trees")
         indexes = load_indexes(reader, listing[FileKind.INDEX])
@@ -100,16 +119,82 @@ class _Prune:
         used = find_used(reader, listing[FileKind.SNAPSHOTS], self._cancel)
         plan = plan_prune(indexes, used, listing, tolerated=tolerated, ripe=ripe)
         self._result.unused = plan.unused
+        if self._all[standing.pattern][1].is_full:  # then all are: there is no room to write anything
+            self._shed_each(listings.keys() - standing.apart)
+            return self._result
         if plan.gone:
-            self._step("rewrite")
-            added = self._rewrite(reader, plan)
-            self._step("index")
-            old = self._replace_index(plan, added)
-            self._step("delete")
-            self._delete(old, plan)
-            added_bytes = sum(record.blob_bytes for record in added)
-            self._result.bytes_freed = sum(listing[FileKind.DATA].get(pack, 0) for pack in plan.gone) - added_bytes
+            try:
+                self._carry_out(plan, reader, listing)
+            except NoneLeft:
+                if not self._shed_each(standing.equal):
+                    raise
+                return self._result
+        self._result.in_line = list(self._held)
+        lagging = [label for label in listings if label not in self._held and label not in standing.apart]
+        self._bring_in_line(lagging)
         return self._result
+
+    def _carry_out(self, plan: PrunePlan, reader: VaultReader, listing: Listing) -> None:
+        self._step("rewrite")
+        added = self._rewrite(reader, plan)
+        self._step("index")
+        old = self._replace_index(plan, added)
+        self._step("delete")
+        self._delete(old, plan)
+        added_bytes = sum(record.blob_bytes for record in added)
+        self._result.bytes_freed = sum(listing[FileKind.DATA].get(pack, 0) for pack in plan.gone) - added_bytes
+
+    # --- how the copies stand to each other ----------------------------------------------------------------------
+
+    def _list(self) -> dict[str, Listing]:
+        listings: dict[str, Listing] = {}
+        for label, (repository, _) in self._all.items():
+            try:
+                listings[label] = list_copy(repository)
+            except StoreError as exc:
+                self._drop(label, str(exc))
+        return listings
+
+    def _compare(self, listings: dict[str, Listing]) -> Standing:
+        """Choose the pattern; bring it the snapshots that only others have, and say of whom it did not work."""
+        full = [label for label, (_, hold) in self._all.items() if hold.is_full]
+        standing = compare(listings, unpruned=self._unpruned, full=full)
+        if standing.apart:
+            labels = (standing.pattern, *standing.apart)  # the pattern first: its keys are the vault's
+            pattern = self._all[standing.pattern][0]
+            with contextlib.suppress(StoreError):
+                replicate({label: self._all[label][0] for label in labels}, pattern, cancel=self._cancel)
+            listings[standing.pattern] = list_copy(pattern)
+            standing = compare(listings, unpruned=self._unpruned, full=full)
+        for label in standing.apart:
+            self._result.behind[label] = "it has snapshots that the other copies lack; it is pruned when they have them"
+        return standing
+
+    def _shed_each(self, labels: Collection[str]) -> int:
+        """Make room where there is none, without writing anything; return how many packs went."""
+        removed = 0
+        for label in labels:
+            repository, hold = self._all[label]
+            self._result.behind.setdefault(label, "it is full")
+            with contextlib.suppress(StoreError, Locked, Damaged):
+                hold.confirm()
+                removed += shed(repository, pattern=None, cancel=self._cancel)
+        return removed
+
+    def _bring_in_line(self, lagging: Collection[str]) -> None:
+        """Mirror the pattern to those that lag or fell out; whoever cannot be brought in line stays behind."""
+        pattern = next(iter(self._held.values()))[0]
+        self._step("mirror")
+        for label in lagging:
+            repository, hold = self._all[label]
+            try:
+                hold.confirm()
+                mirror(pattern, repository, is_full=hold.is_full, cancel=self._cancel)
+            except (StoreError, Locked, Damaged, RepositoryExists) as exc:
+                self._result.behind[label] = str(exc)
+            else:
+                self._result.behind.pop(label, None)
+                self._result.in_line.append(label)
 
     @property
     def _master(self) -> MasterKey:
@@ -120,30 +205,12 @@ class _Prune:
         self._progress.step = step
         self._listener(self._progress)
 
-    def _choose_equal(self) -> Listing:
-        """Leave out the copies that do not hold the same as the first; return its listing."""
-        pattern: Listing | None = None
-        for label in list(self._held):
-            try:
-                listing = list_copy(self._held[label][0])
-            except StoreError as exc:
-                self._drop(label, str(exc))
-                continue
-            if pattern is None:
-                pattern = listing
-            elif any(listing[kind].keys() != pattern[kind].keys() for kind in (FileKind.SNAPSHOTS, FileKind.INDEX)):
-                self._drop(label, "it does not hold the same snapshots and indexes as the first copy")
-            elif not listing[FileKind.DATA].items() >= pattern[FileKind.DATA].items():
-                self._drop(label, "it lacks packs that the first copy has")
-        assert pattern is not None, "dropping the last copy raises"
-        return pattern
-
     def _drop(self, label: str, reason: str) -> None:
-        """Go on without a copy; raises StoreError when it was the last one."""
+        """Go on without a copy; raises NoneLeft when it was the last one."""
         del self._held[label]
         self._result.behind[label] = reason
         if not self._held:
-            raise StoreError(f"no copy of the vault can be pruned: {reason}")
+            raise NoneLeft(f"no copy of the vault can be pruned: {reason}")
 
     def _everywhere(self, work: Callable[[str, Repository], None]) -> None:
         """Do `work` at all copies at once; one where it fails falls out."""

@@ -50,8 +50,8 @@ class PrunePlan:
 
 
 def find_used(reader: VaultReader, listed_snapshots: Collection[str], cancel: CancelToken) -> Used:
-    """Return every blob that any snapshot needs. Raises Damaged unless all of them can be read."""
-    snapshots = reader.snapshots()
+    """Return every blob that any of these snapshots needs. Raises Damaged unless all of them can be read."""
+    snapshots = [snapshot for snapshot in reader.snapshots() if snapshot.snapshot_id in listed_snapshots]
     if len(snapshots) < len(listed_snapshots):
         raise Damaged("not every snapshot can be read, so nobody can say what they need; nothing was removed")
     used: Used = {BlobType.TREE: set(), BlobType.DATA: set()}

@@ -16,9 +16,11 @@ from backups.engine.format import CONFIG_NAME, FileKind, file_name, hash_hex
 from backups.engine.progress import CancelToken, Listener, Progress, ignore
 from backups.engine.streams import in_streams
 from backups.engine.upkeep.copies import (
+    NOTHING_FORGOTTEN,
     PUBLISHING_ORDER,
     Copy,
     CopyProblem,
+    Forgotten,
     Listing,
     fetch_config,
     fetch_verified,
@@ -62,6 +64,7 @@ def replicate(
     target: Copy,
     *,
     damaged: Collection[str] = (),
+    forgotten: Forgotten = NOTHING_FORGOTTEN,
     mirror: bool = False,
     streams: int = STREAMS,
     listener: Listener = ignore,
@@ -72,6 +75,7 @@ def replicate(
     sources: copies by label, the preferred one first; that one also decides which key files exist, so that a key
              taken away does not come back from a copy that lagged behind.
     damaged: names at the target, such as "data/3f/3f1a..." or "config", to be put again although they are there.
+    forgotten: what is never copied again; its labels are those of `sources`.
     mirror:  the first source was pruned: remove at the target what it does not have (snapshots, index, packs).
     streams: transfers at once; memory is about one pack each.
 
@@ -79,7 +83,8 @@ def replicate(
     RepositoryExists when the target holds another one, Damaged when no good config is left, Cancelled, and
     StoreError when the target fails; trouble at a source is noted and the next one is asked.
     """
-    return _Replication(sources, target, frozenset(damaged), streams, listener, cancel or CancelToken()).run(mirror)
+    work = _Replication(sources, target, frozenset(damaged), forgotten, streams, listener, cancel or CancelToken())
+    return work.run(mirror)
 
 
 class _Replication:
@@ -88,6 +93,7 @@ class _Replication:
         sources: Mapping[str, Copy],
         target: Copy,
         damaged: frozenset[str],
+        forgotten: Forgotten,
         streams: int,
         listener: Listener,
         cancel: CancelToken,
@@ -95,6 +101,7 @@ class _Replication:
         self._sources = sources
         self._target = target
         self._damaged = damaged
+        self._forgotten = forgotten
         self._streams = streams
         self._listener = listener
         self._cancel = cancel
@@ -103,7 +110,7 @@ class _Replication:
         self._guard = threading.Lock()
 
     def run(self, mirror: bool) -> ReplicateResult:
-        listings = self._list_sources(mirror)
+        listings = self._forgotten.visible(self._list_sources(mirror))
         config = self._choose_config(listings)
         before = list_copy(self._target)
         wanted = _wanted(listings, mirror)

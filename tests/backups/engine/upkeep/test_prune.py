@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from backups.engine.upkeep.forget import LastSnapshot, forget
 from backups.engine.upkeep.prune import PruneResult, prune
 from backups.engine.upkeep.replicate import replicate
 from providers.stores.base import Buffer, ObjectInfo
-from providers.stores.errors import StoreUnavailable
+from providers.stores.errors import LocationFull, StoreUnavailable
 from providers.stores.local import LocalStore
 from tests.backups.engine.places import PREFIX, SECRET, Place, fresh_vault, make_place
 from tests.backups.engine.writing import Folder, SnapshotWriter
@@ -78,7 +79,8 @@ def test_what_no_snapshot_needs_goes_at_every_copy_and_they_stay_equal(
     assert sum(len(pack) for name, pack in after.items() if name.startswith("data")) < before / 2
     assert places["far"].files() == after
     assert_whole_with(places["far"], KEPT, tmp_path / "out")
-    assert prune(opened(places), clock=clock) == PruneResult(), "a second prune finds nothing to do"
+    second = prune(opened(places), clock=clock)
+    assert second == PruneResult(in_line=["near", "far"]), "a second prune finds nothing to do"
 
 
 @pytest.mark.stock
@@ -182,13 +184,84 @@ def test_a_copy_that_fails_midway_falls_out_and_mirroring_brings_it_in_line(
     assert places["far"].files("index") == places["near"].files("index")
 
 
-def test_a_copy_that_lacks_something_is_left_alone(places: dict[str, Place], clock: ManualClock) -> None:
+def test_a_copy_that_lacks_something_is_brought_in_line(places: dict[str, Place], clock: ManualClock) -> None:
     forget_all_but_kept(places, clock)
     (places["far"].path / next(iter(places["far"].files("data")))).unlink()
-    before = places["far"].files()
     result = prune(opened(places), clock=clock)
-    assert result.behind == {"far": "it lacks packs that the first copy has"}
-    assert places["far"].files() == before
+    assert result.in_line == ["near", "far"] and not result.behind
+    assert places["far"].files() == places["near"].files()
+
+
+class Full(LocalStore):
+    """A disk without room for anything new: only deleting works."""
+
+    refused = 0
+
+    def put(self, name: str, content: Buffer, *, sha256: str | None = None) -> ObjectInfo:
+        self.refused += 1
+        raise LocationFull("no space left")
+
+
+@pytest.mark.stock
+def test_a_full_place_that_holds_only_what_is_forgotten_gets_room_and_stops_nobody(
+    places: dict[str, Place], clock: ManualClock, tmp_path: Path
+) -> None:
+    """restic #1153, btrbk #607: it could not catch up because it was full, and got no room because it lagged."""
+    lagging = make_place(tmp_path / "lagging")
+    copies = opened(places)
+    first, *_ = copies["near"].snapshots()
+    Repository.create(lagging.store, PREFIX, fresh_vault())
+    shutil.rmtree(lagging.path)
+    shutil.copytree(places["near"].path, lagging.path)
+    for name in lagging.files("snapshots"):
+        if first.snapshot_id not in name:
+            (lagging.path / name).unlink()
+    full = Full(lagging.store.options)
+    everyone = {"a lagging one": Repository.open(full, PREFIX, SECRET), **copies}
+    doomed = [s.snapshot_id for s in copies["near"].snapshots()[:2]]
+    assert first.snapshot_id in doomed
+
+    forget(everyone, doomed, clock=clock)
+    result = prune(everyone, clock=clock)
+
+    assert result.in_line == ["near", "far"] and full.refused
+    assert result.behind == {"a lagging one": "no space left"}
+    assert not lagging.files("snapshots") and not lagging.files("locks")
+    assert lagging.files("data").keys() <= places["near"].files("data").keys(), "only what it will want again is left"
+    for place in places.values():
+        stock.check(place.path, SECRET, "--check-unused")
+    everyone["a lagging one"] = lagging.open()
+    assert prune(everyone, clock=clock).behind == {}, "with room again it is brought in line"
+    assert lagging.files() == places["near"].files()
+    stock.check(lagging.path, SECRET)
+
+
+def test_where_every_place_is_full_room_is_made_without_a_new_byte(
+    places: dict[str, Place], clock: ManualClock
+) -> None:
+    near = places["near"].open()
+    near.load_index()
+    doomed = [s.snapshot_id for s in near.snapshots() if len(near.load_tree(s.tree)) == len(LATE) + 1]
+    full = {label: Repository.open(Full(place.store.options), PREFIX, SECRET) for label, place in places.items()}
+    before = len(places["near"].files("data"))
+    forget(full, doomed, clock=clock)
+    result = prune(full, clock=clock)
+    assert result.behind == {"near": "it is full", "far": "it is full"}
+    for place in places.values():
+        assert len(place.files("data")) < before
+        assert check(place, place.open().master, read_data=True).verdict is Verdict.WHOLE
+
+
+def test_a_snapshot_that_only_one_place_has_is_brought_to_the_others_and_never_lost(
+    places: dict[str, Place], clock: ManualClock, tmp_path: Path
+) -> None:
+    """The others were away while it was made; the place that has it missed a prune."""
+    forget_all_but_kept(places, clock)
+    SnapshotWriter([places["far"].open()]).write(LATE)
+    result = prune(opened(places), clock=clock, unpruned=["far"])
+    assert result.in_line == ["near", "far"] and places["near"].files() == places["far"].files()
+    assert len(places["near"].files("snapshots")) == 2
+    assert check(places["near"], places["near"].open().master, read_data=True).verdict is Verdict.WHOLE
 
 
 @pytest.mark.parametrize("kind", ["snapshots", "index", "data"])
