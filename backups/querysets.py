@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Snapshot,
         Source,
         SourceExtent,
+        UploadedFile,
         Vault,
         Wedding,
     )
@@ -67,6 +68,10 @@ class DocumentFolderQuerySet(ScopedQuerySet["DocumentFolder"]):
 
 
 class ForgottenSnapshotQuerySet(ScopedQuerySet["ForgottenSnapshot"]):
+    scope_lookup = "vault__organisation"
+
+
+class UploadedFileQuerySet(ScopedQuerySet["UploadedFile"]):
     scope_lookup = "vault__organisation"
 
 

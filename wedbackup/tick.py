@@ -34,7 +34,7 @@ PARTS = (
     "backups.services.schedule.enqueue_due",
     "backups.services.notices.notices_judge",
     "backups.doorbell.ring_due",
-    "backups.services.uploads.unfinished_clear",
+    "backups.services.uploads.parts.unfinished_clear",
     "monitoring.reader.read",
     "wedbackup.tick.turn_credentials",
     "wedbackup.tick.probe_locations",

@@ -5,6 +5,7 @@ from backups.models.extents import SourceExtent
 from backups.models.jobs import Job, JobMove
 from backups.models.organisations import Membership, Organisation
 from backups.models.policies import Policy
+from backups.models.uploads import UploadedFile
 from backups.models.vaults import Copy, ForgottenSnapshot, Snapshot, SnapshotCopy, Source, Vault
 from backups.models.weddings import Wedding, WeddingVendor
 
@@ -21,6 +22,7 @@ __all__ = [
     "SnapshotCopy",
     "Source",
     "SourceExtent",
+    "UploadedFile",
     "Vault",
     "Wedding",
     "WeddingVendor",

@@ -25,6 +25,7 @@ from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.recording import Recorded, backup_record, backup_record_failure
 from backups.services.retention import forgotten_of, prune_request
+from backups.services.uploads.keeping import uploads_listed
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, JobState
@@ -117,6 +118,7 @@ def run_backup(context: JobContext) -> Outcome:
         )
     with copies_open(copies_of(vault), purpose="backup", clock=context.clock) as opened:
         request = _engine_request(vault, sources, opened, context.clock)
+        uploads_listed(vault, context.job)
         try:
             result = backup(request, context.report, context.cancel)
         except TooFewCopies as exc:

@@ -15,6 +15,7 @@ from backups.services.acknowledgement import Acknowledgement, snapshot_acknowled
 from backups.services.copystates import copy_confirm, copy_degrade
 from backups.services.extents import REASON_CHARS, extents_record, sources_suspicion
 from backups.services.opening import OpenCopies, usual_proof
+from backups.services.uploads.keeping import uploads_stored
 from backups.states import CopyState
 from backups.worker import JobContext
 from providers.services.locations import location_report
@@ -63,6 +64,7 @@ def backup_record(
                 missing[copy.location.name] = _reason(opened, outcome, key)
                 copy_degrade(copy, _state(outcome), missing[copy.location.name], clock=clock)
         acknowledgement = snapshot_acknowledge(snapshot, clock=clock)
+        uploads_stored(snapshot, context.job)
         suspicion = (snapshot.suspicion or files_suspicion(**problems) or _pattern_faults(result))[:REASON_CHARS]
         Vault.unscoped.filter(pk=vault.pk).update(suspicion=suspicion, next_due_at=next_due_at)
         if suspicion:

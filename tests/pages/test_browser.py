@@ -191,15 +191,19 @@ def test_one_file_of_a_snapshot_is_found_and_downloaded_whole(
     assert troubles == []
 
 
+def open_uploads(page: Page, site: Site) -> None:
+    page.goto(f"{site.address}/weddings/")
+    page.get_by_role("link", name="Okafor & Lindqvist").click()
+    page.get_by_role("region", name="Vault: Photos and video").get_by_role("link", name="Upload files").click()
+
+
 def test_an_upload_goes_on_after_a_reload_and_is_backed_up(
     browser: Browser, site: Site, troubles: list[str], tmp_path: Path
 ) -> None:
     film = tmp_path / "first dance.mp4"
     film.write_bytes(os.urandom(20_000_000))
     vera = sign_in(browser, site, "vera", troubles)
-    vera.goto(f"{site.address}/weddings/")
-    vera.get_by_role("link", name="Okafor & Lindqvist").click()
-    vera.get_by_role("region", name="Vault: Photos and video").get_by_role("link", name="Upload files").click()
+    open_uploads(vera, site)
     offsets: list[str] = []
     sent = re.compile(r"offset=(\d+)")
     cut_after_one = {"pieces": 0}
@@ -210,17 +214,96 @@ def test_an_upload_goes_on_after_a_reload_and_is_backed_up(
 
     vera.route(re.compile("offset="), cut)
     vera.locator("#files").set_input_files(film)
-    expect(vera.locator("#uploads")).to_contain_text("The line broke")
+    expect(vera.locator("#uploads")).to_contain_text("The line broke", timeout=PATIENCE)
     assert cut_after_one["pieces"] > 1, "the line was never cut"
     vera.unroute(re.compile("offset="))
     troubles.clear()  # the browser told of the cut line, as it should
     vera.reload()
     vera.on("request", lambda request: offsets.extend(sent.findall(request.url)))
     vera.locator("#files").set_input_files(film)
-    expect(vera.locator("#uploads")).to_contain_text("Arrived")
+    expect(vera.locator("#uploads")).to_contain_text("Arrived", timeout=PATIENCE)
     assert offsets == [str(8 * 1024 * 1024), str(16 * 1024 * 1024)], "it did not go on where it stopped"
     back_up(vera, site)
     expect(vera.get_by_role("region", name="Vault: Photos and video")).to_contain_text(str(PHOTOS + 1))
+    assert troubles == []
+
+
+def test_two_cards_with_the_same_names_both_arrive_and_nothing_is_called_safe_too_soon(
+    browser: Browser, site: Site, troubles: list[str], tmp_path: Path
+) -> None:
+    """immich-go #1255: a second camera's picture of the same name and size was taken for the first one's."""
+    cards = {}
+    for card, letter in (("one", b"A"), ("two", b"B")):
+        cards[card] = tmp_path / card / "IMG_0001.NEF"
+        cards[card].parent.mkdir()
+        cards[card].write_bytes(letter * 9_000_000)
+    vera = sign_in(browser, site, "vera", troubles)
+    open_uploads(vera, site)
+    for card, words in (("one", "Arrived, not"), ("two", "Arrived as IMG_0001 (2).NEF"), ("one", "Already here")):
+        vera.reload()
+        vera.locator("#files").set_input_files(cards[card])
+        expect(vera.locator("#uploads")).to_contain_text(words, timeout=PATIENCE)
+    folder = next((site.folder / "home" / "uploads").glob("*/IMG_0001.NEF")).parent
+    assert (folder / "IMG_0001.NEF").read_bytes() == cards["one"].read_bytes()
+    assert (folder / "IMG_0001 (2).NEF").read_bytes() == cards["two"].read_bytes()
+    expect(vera.locator("#uploads-kept")).to_contain_text("wait for the next backup")
+    back_up(vera, site)
+    open_uploads(vera, site)
+    expect(vera.locator("#uploads-kept")).not_to_contain_text("wait for the next backup")
+    assert troubles == []
+
+
+def test_a_dropped_folder_is_walked_to_its_end(
+    browser: Browser, site: Site, troubles: list[str], tmp_path: Path
+) -> None:
+    """A browser lists a hundred entries of a folder at a time; a dropped folder itself is no file."""
+    card = tmp_path / "DCIM"
+    (card / "100NIKON").mkdir(parents=True)
+    for number in range(130):
+        (card / "100NIKON" / f"DSC_{number:04}.JPG").write_bytes(b"picture %d" % number)
+    (card / ".DS_Store").write_bytes(b"litter")
+    vera = sign_in(browser, site, "vera", troubles)
+    open_uploads(vera, site)
+    zone = vera.locator("#dropzone").bounding_box()
+    assert zone is not None
+    line = vera.context.new_cdp_session(vera)
+    dragged = {"items": [], "files": [str(card)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        line.send("Input.dispatchDragEvent", {"type": kind, "x": zone["x"] + 40, "y": zone["y"] + 20, "data": dragged})
+    expect(vera.locator("#upload-total")).to_contain_text("130 of 130 files arrived", timeout=PATIENCE)
+    expect(vera.locator("#left-out")).to_contain_text("1 file of the operating system left out")
+    home = site.folder / "home" / "uploads"
+    assert len([*home.glob("*/DCIM/100NIKON/*.JPG")]) == 130
+    assert troubles == []
+
+
+def test_a_paused_upload_goes_on_when_told(browser: Browser, site: Site, troubles: list[str], tmp_path: Path) -> None:
+    film = tmp_path / "paused.mp4"
+    film.write_bytes(os.urandom(20_000_000))
+    vera = sign_in(browser, site, "vera", troubles)
+    open_uploads(vera, site)
+    held: list[Any] = []
+    vera.route(re.compile("offset="), lambda route: held.append(route))
+    vera.locator("#files").set_input_files(film)
+    expect(vera.locator("#uploads")).to_contain_text("0.0 MB of 20.0 MB", timeout=PATIENCE)
+    vera.get_by_role("button", name="Pause").click()
+    expect(vera.locator("#upload-total")).to_contain_text("Paused")
+    vera.unroute(re.compile("offset="))
+    vera.get_by_role("button", name="Go on").click()
+    expect(vera.locator("#uploads")).to_contain_text("Arrived", timeout=PATIENCE)
+    assert held, "nothing was under way when it was paused"
+
+
+def test_where_the_browser_hashes_nothing_its_digests_are_worked_out_the_same(
+    browser: Browser, site: Site, troubles: list[str]
+) -> None:
+    """crypto.subtle exists on secure pages only; a studio's own network is often plain http."""
+    vera = sign_in(browser, site, "vera", troubles)
+    open_uploads(vera, site)
+    worked = "numbers => uploadDigest.worked(Uint8Array.from(numbers).buffer)"
+    for length in (0, 1, 55, 56, 63, 64, 65, 119, 120, 300_000):
+        content = os.urandom(length)
+        assert vera.evaluate(worked, list(content)) == hashlib.sha256(content).hexdigest()
     assert troubles == []
 
 

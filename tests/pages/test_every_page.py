@@ -14,7 +14,7 @@ from tests.pages.addresses import all_addresses
 from tests.pages.conftest import House
 from tests.pages.test_who_sees_what import POST_ONLY
 
-NO_PAGE = {"healthz", "alert-count", "upload-pieces", "snapshot-file", "job-zip", "sign-out"}
+NO_PAGE = {"healthz", "alert-count", "upload-pieces", "upload-kept", "snapshot-file", "job-zip", "sign-out"}
 INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascript:", re.I)
 
 

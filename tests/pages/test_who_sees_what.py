@@ -36,7 +36,8 @@ POST_ONLY = {
     "document-folder-fill", "document-folder-share", "document-folder-unshare", "document-folder-invite",
 }  # fmt: skip
 SHARED = {
-    "overview", "weddings", "wedding", "wedding-back-up", "upload", "upload-pieces", "snapshot", "snapshot-file",
+    "overview", "weddings", "wedding", "wedding-back-up", "upload", "upload-pieces", "upload-kept", "snapshot",
+    "snapshot-file",
     "jobs", "job", "job-cancel", "job-retry", "job-zip", "alerts", "alert-count",
 }  # fmt: skip
 

@@ -1,0 +1,72 @@
+"""Which uploaded files a backup has: "arrived" is not "safe", and people format cards after reading it.
+
+Evidence, not clocks: a file counts as stored by a backup whose job began when the file lay in its place already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backups.engine.backup.excludes import Excludes
+from backups.models import Job, Snapshot, Source, UploadedFile, Vault
+from backups.services.uploads.arrivals import upload_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many files were uploaded, how many of them wait for a backup, and how many are in one that is not safe yet.
+
+    safe: the rest: in a snapshot with all the copies that the policy asks for, and nothing speaks against it.
+    """
+
+    total: int
+    waiting: int
+    unproved: int
+
+    @property
+    def safe(self) -> int:
+        return self.total - self.waiting - self.unproved
+
+
+def uploads_listed(vault: Vault, job: Job) -> None:
+    """Note, before a backup lists its sources, which files it will find there."""
+    arrived = UploadedFile.unscoped.filter(vault=vault, arrived_at__isnull=False, snapshot_number=None)
+    arrived.update(listing=job.pk)
+
+
+def uploads_stored(snapshot: Snapshot, job: Job) -> None:
+    """Note, in the transaction that records `snapshot`, that it holds what the job found, but for what it left out."""
+    vault = snapshot.vault
+    listed = UploadedFile.unscoped.filter(vault=vault, listing=job.pk)
+    if not listed.exists():
+        return
+    folder = str(upload_folder(vault))
+    source = Source.unscoped.filter(vault=vault, path=folder).first()
+    excludes = Excludes(source.excludes if source is not None else [])
+    troubled = {path for path, _ in snapshot.problem_files}
+    missing = [
+        row.pk
+        for row in listed
+        if f"{folder}/{row.name}" in troubled or _is_excluded(excludes, folder, row.name) or source is None
+    ]
+    listed.filter(pk__in=missing).update(listing=None)
+    listed.exclude(pk__in=missing).update(snapshot_number=snapshot.number, listing=None)
+
+
+def uploads_kept(vault: Vault) -> Kept:
+    """Return how safe the files are that were uploaded into `vault`."""
+    arrived = UploadedFile.unscoped.filter(vault=vault, arrived_at__isnull=False)
+    trusted = Snapshot.unscoped.filter(vault=vault, acknowledged_at__isnull=False, suspicion="").first()
+    proved = 0 if trusted is None else trusted.number
+    return Kept(
+        total=arrived.count(),
+        waiting=arrived.filter(snapshot_number=None).count(),
+        unproved=arrived.filter(snapshot_number__gt=proved).count(),
+    )
+
+
+def _is_excluded(excludes: Excludes, folder: str, name: str) -> bool:
+    """Whether the file or a folder above it is left out."""
+    parts = name.split("/")
+    above = ("/".join([folder, *parts[:end]]) for end in range(1, len(parts) + 1))
+    return any(excludes.which(path.encode()) is not None for path in above)
