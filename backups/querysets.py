@@ -11,6 +11,7 @@ from wedbackup.core.scoping import ScopedQuerySet
 if TYPE_CHECKING:
     from backups.models import (  # noqa: F401
         Copy,
+        DamagedFile,
         DocumentFolder,
         ForgottenSnapshot,
         Job,
@@ -61,6 +62,10 @@ class SourceExtentQuerySet(ScopedQuerySet["SourceExtent"]):
 
 class CopyQuerySet(ScopedQuerySet["Copy"]):
     scope_lookup = "vault__organisation"
+
+
+class DamagedFileQuerySet(ScopedQuerySet["DamagedFile"]):
+    scope_lookup = "copy__vault__organisation"
 
 
 class DocumentFolderQuerySet(ScopedQuerySet["DocumentFolder"]):

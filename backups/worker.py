@@ -31,7 +31,7 @@ RUNNERS: dict[str, str] = {
     Job.Kind.BACKUP: "backups.services.backups.run_backup",
     Job.Kind.RECOVERY: "backups.services.recoveries.run_recovery",
     Job.Kind.CATCH_UP: "backups.services.copies.run_catch_up",
-    Job.Kind.CHECK: "backups.services.checks.run_check",
+    Job.Kind.CHECK: "backups.services.checking.run_check",
     Job.Kind.PRUNE: "backups.services.pruning.run_prune",
     Job.Kind.DOCUMENTS: "backups.services.documents.run_documents",
     Job.Kind.VALIDATION: "backups.services.validations.run_validation",

@@ -1,5 +1,6 @@
 """Organisations, weddings, vaults with their copies and snapshots, jobs."""
 
+from backups.models.damage import DamagedFile
 from backups.models.documents import DocumentFolder
 from backups.models.extents import SourceExtent
 from backups.models.jobs import Job, JobMove
@@ -11,6 +12,7 @@ from backups.models.weddings import Wedding, WeddingVendor
 
 __all__ = [
     "Copy",
+    "DamagedFile",
     "DocumentFolder",
     "ForgottenSnapshot",
     "Job",

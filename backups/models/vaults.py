@@ -104,6 +104,8 @@ class Copy(models.Model):
     """A vault's copy at one location.
 
     required:  the backup waits for it; other copies may lag and are caught up.
+    verified_at: since then every byte of what it held was read and right: the beginning of the last whole reading.
+    reading_began_at, parts_read: of the whole reading that is under way, part by part; None, 0: none is.
     pruned_at: what was forgotten after it may still lie here: then the copy gives nothing to others.
     """
 
@@ -113,6 +115,9 @@ class Copy(models.Model):
     state = models.CharField(max_length=12, choices=CopyState.choices, default=CopyState.EMPTY)
     confirmed_at = models.DateTimeField(null=True, blank=True, help_text="when its newest snapshot was proved")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="when every byte was last read back")
+    sampled_at = models.DateTimeField(null=True, blank=True, help_text="when pieces of it were last read at random")
+    reading_began_at = models.DateTimeField(null=True, blank=True, editable=False)
+    parts_read = models.PositiveSmallIntegerField(default=0, editable=False)
     pruned_at = models.DateTimeField(
         null=True, blank=True, help_text="when it was last rid of everything that was forgotten"
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backups.models import Policy, Snapshot
 from backups.policy.redundancy import DOMAINS_ASKED, Place, Redundancy, judge
+from backups.states import CopyState
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -23,13 +24,13 @@ class Acknowledgement:
 def snapshot_acknowledge(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Acknowledgement:
     """Acknowledge `snapshot` if its confirmed copies satisfy its vault's policy; this is never taken back.
 
-    A confirmation row stands for config, key, index, packs and snapshot file at that place, each proved. Call it in
-    the transaction that wrote the confirmations; repeating it is harmless.
+    A confirmation row stands for config, key, index, packs and snapshot file at that place, each proved; that of a copy
+    in which damage is known counts for nothing. Call it in the transaction that wrote the confirmations; repeating it
+    is harmless.
     """
     policy = snapshot.vault.policy
-    locations = [
-        confirmation.copy.location for confirmation in snapshot.confirmations.select_related("copy__location").all()
-    ]
+    proved = snapshot.confirmations.exclude(copy__state=CopyState.DAMAGED).select_related("copy__location")
+    locations = [confirmation.copy.location for confirmation in proved]
     redundancy = judge([place_of(location) for location in locations])
     enough = redundancy.copies >= policy.copies_needed and redundancy.domains >= domains_needed(policy)
     if enough and snapshot.acknowledged_at is None:

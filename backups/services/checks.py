@@ -1,40 +1,36 @@
-"""Copies are checked with the vault's key, and repaired from the others without a person where that is possible."""
+"""Checks of copies: asked for, and due by themselves. `backups.services.checking` carries them out.
+
+Every byte of every copy is read within CHECK_EVERY: in one go, or, of a large copy, one part a day by the first digits
+of the packs' names, so that no reading is too long ever to end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 
-from backups.engine.errors import EngineError
-from backups.engine.format import FileKind, file_name
-from backups.engine.upkeep.check import check
-from backups.engine.upkeep.copies import Place, list_kind
-from backups.engine.upkeep.findings import CheckResult, Verdict
-from backups.engine.upkeep.replicate import replicate
-from backups.models import Copy, Job, Snapshot, Vault
-from backups.services.copies import newly_acknowledged
-from backups.services.copystates import copy_confirm, copy_degrade
+from backups.models import Copy, Job
 from backups.services.jobs import job_enqueue
-from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
-from backups.services.retention import forgotten_of
-from backups.services.vaults import vault_master, vault_of
 from backups.states import JOB_UNFINISHED, CopyState, JobState
-from backups.worker import JobContext, Outcome
 from providers.models import Location
-from providers.services.locations import location_report, store_of
+from providers.services.locations import store_of
 from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.templatetags.words import number, size
 
 CHECK_RANK = 80  # when nothing else waits
 CHECK_EVERY = timedelta(days=7)
+PARTS = 7  # of the reading of a large copy
+PARTS_FROM_BYTES = 64 * 1024**3  # below this a copy is read in one go: a quarter of an hour at 75 MB/s
+PART_EVERY = CHECK_EVERY / PARTS
+RETRY_AFTER = timedelta(hours=6)  # when a reading failed or could not run
+DAMAGED_AGAIN_AFTER = timedelta(days=1)  # what could not be repaired is tried again
 SAMPLE_EVERY = timedelta(days=1)  # of copies whose provider proves nothing, between the full reads
-SAMPLE_BYTES = 64 * 1024 * 1024  # of each copy
 CHECKS_PER_TICK = 20
-FINDINGS_SHOWN = 50
+
+_READABLE = (CopyState.CURRENT, CopyState.BEHIND, CopyState.DAMAGED)
 
 
 def check_request(
@@ -42,18 +38,21 @@ def check_request(
     *,
     read_data: bool,
     sample: bool = False,
+    part: int | None = None,
     user: object = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> list[Job]:
-    """Queue a check of each copy, unless one is waiting or running: that one is returned.
+    """Queue a check of each copy, unless one that looks at as much is waiting or running: that one is returned.
 
     read_data: read every byte, not only the structure.
     sample:    read a few blobs, chosen at random.
+    part:      which of PARTS of the bytes, from 0 on; None: all of them.
     """
+    asked = {"read_data": read_data, "sample": sample, "part": part}
     jobs = []
     for copy in copies:
         unfinished = Job.unscoped.filter(vault=copy.vault, kind=Job.Kind.CHECK, state__in=JOB_UNFINISHED)
-        same = next((job for job in unfinished if job.parameters.get("copy") == copy.pk), None)
+        same = next((job for job in unfinished if _covers(job.parameters, copy, asked)), None)
         jobs.append(
             same
             or job_enqueue(
@@ -62,12 +61,7 @@ def check_request(
                 wedding=copy.vault.wedding,
                 vault=copy.vault,
                 priority=CHECK_RANK,
-                parameters={
-                    "copy": copy.pk,
-                    "location": copy.location.name,
-                    "read_data": read_data,
-                    "sample": sample,
-                },
+                parameters={"copy": copy.pk, "location": copy.location.name, **asked},
                 requested_by=user,  # type: ignore[arg-type]
                 clock=clock,
             )
@@ -75,38 +69,83 @@ def check_request(
     return jobs
 
 
+def _covers(parameters: dict[str, Any], copy: Copy, asked: dict[str, Any]) -> bool:
+    """Whether a check that is under way looks at all that is asked for."""
+    if parameters.get("copy") != copy.pk:
+        return False
+    whole = parameters.get("read_data") and parameters.get("part") is None
+    same = all(parameters.get(name) == value for name, value in asked.items())
+    structure_only = not asked["read_data"] and not asked["sample"]
+    return bool(whole or same or structure_only)
+
+
 def checks_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
-    """Queue a full read of every copy that was not read for CHECK_EVERY, the longest unread first."""
-    before = clock.utcnow() - CHECK_EVERY
-    unread = Q(verified_at__lt=before) | Q(verified_at=None, vault__created_at__lt=before)
-    due = Copy.unscoped.filter(unread, state=CopyState.CURRENT).exclude(
-        vault__jobs__kind=Job.Kind.CHECK, vault__jobs__created_at__gte=clock.utcnow() - timedelta(days=1)
-    )
-    due = due.select_related("vault__organisation", "vault__wedding", "location").order_by("verified_at")
-    return check_request(list(due[:CHECKS_PER_TICK]), read_data=True, clock=clock)
+    """Queue the reading of every copy that is due, the longest unread first; each copy is judged by itself."""
+    jobs: list[Job] = []
+    for copy in _due_for_reading(clock.utcnow()):
+        large = copy.stored_bytes >= PARTS_FROM_BYTES and copy.state != CopyState.DAMAGED
+        jobs += check_request([copy], read_data=True, part=copy.parts_read if large else None, clock=clock)
+        if len(jobs) == CHECKS_PER_TICK:
+            break
+    return jobs
+
+
+def _due_for_reading(now: datetime) -> Iterator[Copy]:
+    before = now - CHECK_EVERY
+    due = Q(verified_at__lte=before) | Q(verified_at=None, vault__created_at__lte=before)
+    due |= Q(reading_began_at__isnull=False) | Q(state=CopyState.DAMAGED)
+    copies = Copy.unscoped.filter(due, state__in=_READABLE, location__enabled=True, location__paused_at=None)
+    copies = copies.select_related("vault__organisation", "vault__wedding", "location")
+    last = _last_readings(now)
+    for copy in copies.order_by(F("verified_at").asc(nulls_first=True), "pk"):
+        job = last.get(copy.pk)
+        if job is None or not _waits(copy, job, now):
+            yield copy
+
+
+def _last_readings(now: datetime) -> dict[int, Job]:
+    """Return the newest job that read, or is to read, the bytes of each copy; older ones decide nothing any more."""
+    longest = max(RETRY_AFTER, DAMAGED_AGAIN_AFTER, PART_EVERY)
+    jobs = Job.unscoped.filter(Q(created_at__gt=now - longest) | Q(state__in=JOB_UNFINISHED), kind=Job.Kind.CHECK)
+    jobs = jobs.only("parameters", "state", "created_at").order_by("created_at")
+    return {job.parameters["copy"]: job for job in jobs if job.parameters.get("read_data")}
+
+
+def _waits(copy: Copy, last: Job, now: datetime) -> bool:
+    """Whether it is too early to read the copy again after its last reading."""
+    if last.state in JOB_UNFINISHED:
+        return True
+    if last.state == JobState.COMPLETED:
+        pause = PART_EVERY
+    else:
+        pause = DAMAGED_AGAIN_AFTER if copy.state == CopyState.DAMAGED else RETRY_AFTER
+    return now - last.created_at < pause
 
 
 def samples_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     """Queue a look at random into every copy whose provider proves nothing and that was not checked for SAMPLE_EVERY.
 
-    Copies whose full read is due are left to that.
+    Copies whose reading is due are left to that.
     """
     now = clock.utcnow()
     recent = Job.unscoped.filter(kind=Job.Kind.CHECK).filter(
-        Q(created_at__gte=now - SAMPLE_EVERY) | Q(state__in=JOB_UNFINISHED)
+        Q(created_at__gt=now - SAMPLE_EVERY) | Q(state__in=JOB_UNFINISHED)
     )
-    checked = {parameters.get("copy") for parameters in recent.values_list("parameters", flat=True)}
+    left_out = {parameters.get("copy") for parameters in recent.values_list("parameters", flat=True)}
+    left_out |= {copy.pk for copy in _due_for_reading(now)}
+    fresh = now - SAMPLE_EVERY
     unread = Copy.unscoped.filter(
-        Q(verified_at__lt=now - SAMPLE_EVERY, verified_at__gte=now - CHECK_EVERY)
-        | Q(verified_at=None, vault__created_at__lt=now - SAMPLE_EVERY, vault__created_at__gte=now - CHECK_EVERY),
+        Q(verified_at__lt=fresh) | Q(verified_at=None, vault__created_at__lt=fresh),
+        Q(sampled_at__lt=fresh) | Q(sampled_at=None),
         state=CopyState.CURRENT,
         location__enabled=True,
+        location__paused_at=None,
     )
     unread = unread.select_related("vault__organisation", "vault__wedding", "location").order_by("pk")
     proving: dict[Any, bool] = {}
     due = []
     for copy in unread:
-        if copy.pk not in checked and not proving.setdefault(copy.location_id, _proves_at_rest(copy.location)):
+        if copy.pk not in left_out and not proving.setdefault(copy.location_id, _proves_at_rest(copy.location)):
             due.append(copy)
         if len(due) == CHECKS_PER_TICK:
             break
@@ -119,129 +158,3 @@ def _proves_at_rest(location: Location) -> bool:
         return store_of(location).capabilities.proves_at_rest
     except StoreError:
         return True
-
-
-def run_check(context: JobContext) -> Outcome:
-    """Check one copy; replace what is damaged from the other copies and check again.
-
-    Raises StoreError when its location does not answer (the worker queues the job again), VaultSealed.
-    """
-    vault = vault_of(context.job)
-    copies = copies_of(vault)
-    target = next((copy for copy in copies if copy.pk == context.job.parameters["copy"]), None)
-    if target is None:
-        return Outcome(JobState.COMPLETED, "The copy was removed meanwhile; there is nothing to check.")
-    with copies_open(copies, purpose="check", clock=context.clock) as opened:
-        return _Check(context, vault, target, opened).run()
-
-
-class _Check:
-    def __init__(self, context: JobContext, vault: Vault, target: Copy, opened: OpenCopies) -> None:
-        self._context = context
-        self._vault = vault
-        self._target = target
-        self._opened = opened
-        self._master = vault_master(vault)
-        self._read_data = bool(context.job.parameters.get("read_data"))
-        self._sample = bool(context.job.parameters.get("sample"))
-
-    def run(self) -> Outcome:
-        key = copy_key(self._target)
-        if key in self._opened.errors:
-            raise self._opened.errors[key]
-        try:
-            found = self._check()
-            damaged = found.damaged | self._vanished()
-            repaired = self._repair(damaged) if damaged else None
-        except StoreError as exc:
-            self._degrade(CopyState.UNREACHABLE, str(exc))
-            location_report(self._target.location, ok=False, error=exc, clock=self._context.clock)
-            raise
-        location_report(self._target.location, ok=True, clock=self._context.clock)
-        if repaired is None:
-            return self._unrepaired(found)
-        return self._after_repair(repaired, len(damaged))
-
-    def _place(self, key: str) -> Place:
-        return Place(self._opened.stores[key], self._vault.prefix)
-
-    def _check(self) -> CheckResult:
-        return check(
-            self._place(copy_key(self._target)),
-            self._master,
-            read_data=self._read_data,
-            sample_bytes=SAMPLE_BYTES if self._sample else 0,
-            listener=self._context.report,
-            cancel=self._context.cancel,
-        )
-
-    def _vanished(self) -> set[str]:
-        """Return the snapshot files that were confirmed here and are gone: the structure alone does not miss them."""
-        confirmed = set(Snapshot.unscoped.filter(confirmations__copy=self._target).values_list("restic_id", flat=True))
-        gone = confirmed - list_kind(self._place(copy_key(self._target)), FileKind.SNAPSHOTS).keys()
-        return {file_name(FileKind.SNAPSHOTS, snapshot_id) for snapshot_id in gone}
-
-    def _repair(self, damaged: set[str]) -> CheckResult:
-        """Put the damaged files again from the other copies, and check once more."""
-        key = copy_key(self._target)
-        self._degrade(CopyState.DAMAGED, f"{len(damaged)} files are damaged or missing")
-        sources = {other: self._place(other) for other in self._opened.stores if other != key}
-        try:
-            replicate(
-                sources,
-                self._place(key),
-                damaged=damaged,
-                forgotten=forgotten_of(self._vault),
-                listener=self._context.report,
-                cancel=self._context.cancel,
-            )
-        except EngineError:
-            self._context.cancel.check()  # a cancelled job is no failed repair
-        return self._check()
-
-    def _unrepaired(self, found: CheckResult) -> Outcome:
-        """The outcome when there was nothing to repair."""
-        serious = next((finding for finding in found.findings if not finding.kind.harmless), None)
-        if serious is not None and found.verdict is Verdict.UNKNOWN:
-            return self._outcome(found, JobState.DEGRADED, "could not be verified completely", serious.kind.advice)
-        if serious is not None:
-            self._degrade(CopyState.DAMAGED, str(serious))
-            return self._outcome(found, JobState.FAILED, "is damaged", serious.kind.advice)
-        self._confirm()
-        return self._outcome(found, JobState.COMPLETED, "is whole")
-
-    def _after_repair(self, found: CheckResult, damaged: int) -> Outcome:
-        files = "1 file was" if damaged == 1 else f"{number(damaged)} files were"
-        if found.verdict is Verdict.WHOLE and not self._vanished():
-            self._confirm()
-            return self._outcome(found, JobState.COMPLETED, f"is whole again: {files} replaced from the other copies")
-        advice = "The next backup stores again whatever the source still has; keep the other copies."
-        return self._outcome(found, JobState.FAILED, "is damaged and no other copy could repair all of it", advice)
-
-    def _degrade(self, state: str, reason: str) -> None:
-        with self._context.fenced():
-            copy_degrade(self._target, state, reason, clock=self._context.clock)
-
-    def _confirm(self) -> None:
-        """Record what the copy is proved to hold; a copy that lacks the newest snapshot is not current by this."""
-        key, clock = copy_key(self._target), self._context.clock
-        shown = list_kind(self._place(key), FileKind.SNAPSHOTS)
-        held = list(Snapshot.unscoped.filter(vault=self._vault, restic_id__in=shown).select_related("vault__policy"))
-        newest = Snapshot.unscoped.filter(vault=self._vault).first()
-        with self._context.fenced():
-            if newest is not None and newest in held:
-                copy_confirm(self._target, held, proof=usual_proof(self._opened.stores[key]), clock=clock)
-                for snapshot in held:
-                    newly_acknowledged(snapshot, clock)
-            if self._read_data:
-                Copy.unscoped.filter(pk=self._target.pk).update(verified_at=clock.utcnow())
-
-    def _outcome(self, found: CheckResult, state: str, words: str, advice: str = "") -> Outcome:
-        read = f"{number(found.packs)} packs, {size(found.bytes_read)} read" if self._read_data else "structure only"
-        if found.sample is not None:
-            read = f"structure and a sample: {found.sample}"
-        snapshots = "1 snapshot" if found.snapshots == 1 else f"{number(found.snapshots)} snapshots"
-        message = f"The copy at {self._target.location.name} {words} ({snapshots}, {read})."
-        findings = [str(finding) for finding in found.findings[:FINDINGS_SHOWN]]
-        details = {"verdict": str(found.verdict), "packs": found.packs, "bytes": found.bytes_read, "findings": findings}
-        return Outcome(state, message, advice, details)

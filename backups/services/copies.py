@@ -13,7 +13,9 @@ from backups.engine.upkeep.copies import Place, list_kind
 from backups.engine.upkeep.replicate import ReplicateResult, replicate
 from backups.models import Copy, Job, Snapshot, Vault
 from backups.services.acknowledgement import snapshot_acknowledge
+from backups.services.checks import check_request
 from backups.services.copystates import copy_confirm, copy_degrade
+from backups.services.damage import damage_mended, damaged_names
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
 from backups.services.retention import forgotten_of, prune_request
@@ -65,7 +67,7 @@ def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SY
     """Queue one job for each copy of `vault` at the locations named in `behind`, unless there is one already.
 
     A paused location is left out: its job would only be put off until it is given up. The backup after the pause finds
-    the copy behind.
+    the copy behind. So is a damaged copy: its check repairs it, and brings what it lacks as well.
     """
     unfinished = Job.unscoped.filter(vault=vault, kind=Job.Kind.CATCH_UP, state__in=JOB_UNFINISHED)
     asked = {job.parameters.get("copy") for job in unfinished}
@@ -80,7 +82,10 @@ def catch_up_request(vault: Vault, *, behind: Collection[str], clock: Clock = SY
             clock=clock,
         )
         for copy in copies_of(vault)
-        if copy.location.name in behind and copy.location.paused_at is None and copy.pk not in asked
+        if copy.location.name in behind
+        and copy.location.paused_at is None
+        and copy.state != CopyState.DAMAGED
+        and copy.pk not in asked
     ]
 
 
@@ -138,6 +143,7 @@ def _replicate(context: JobContext, vault: Vault, opened: OpenCopies, target: Co
         result = replicate(
             sources,
             Place(opened.stores[key], vault.prefix),
+            damaged=damaged_names(target),
             forgotten=forgotten_of(vault),
             listener=context.report,
             cancel=context.cancel,
@@ -169,6 +175,7 @@ def _record_catch_up(
     current = result.complete and (newest is None or newest in held)
     name = target.location.name
     with context.fenced():
+        damage_mended(target, result.copied)
         if current:
             copy_confirm(target, held, proof=proof, clock=context.clock)
             acknowledged = sum(newly_acknowledged(snapshot, context.clock) for snapshot in held)
@@ -182,6 +189,10 @@ def _record_catch_up(
             "Check the vault's copies; the next backup stores again whatever the source still has.",
             details,
         )
+    if target.state == CopyState.DAMAGED:
+        check_request([target], read_data=True, clock=context.clock)
+        advice = "Nothing to do: every byte of it will be read, and what is damaged is replaced from the other copies."
+        return Outcome(JobState.DEGRADED, f"{name} has every file, but some of them are damaged.", advice, details)
     safe = f" {acknowledged} more snapshots are safe now." if acknowledged > 1 else ""
     safe = " One more snapshot is safe now." if acknowledged == 1 else safe
     message = f"{name} is up to date: {len(result.copied)} files, {size(result.bytes_copied)} copied.{safe}"

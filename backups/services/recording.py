@@ -57,12 +57,14 @@ def backup_record(
         snapshot = _snapshot(vault, result, clock)
         for key, copy in opened.copies.items():
             outcome = result.outcomes.get(key)
-            if outcome is not None and outcome.complete and copy.state != CopyState.DAMAGED:
+            if outcome is not None and outcome.complete:
                 proof = outcome.proof or usual_proof(opened.stores[key])
                 copy_confirm(copy, [snapshot], proof=proof, clock=clock)
             else:
                 missing[copy.location.name] = _reason(opened, outcome, key)
                 copy_degrade(copy, _state(outcome), missing[copy.location.name], clock=clock)
+            if copy.state == CopyState.DAMAGED:
+                missing[copy.location.name] = "files there are damaged; a check repairs them from the other copies"
         acknowledgement = snapshot_acknowledge(snapshot, clock=clock)
         uploads_stored(snapshot, context.job)
         suspicion = (snapshot.suspicion or files_suspicion(**problems) or _pattern_faults(result))[:REASON_CHARS]

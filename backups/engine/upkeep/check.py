@@ -30,6 +30,7 @@ from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 __all__ = ["CheckResult", "Finding", "Kind", "Verdict", "check"]
 
 STREAMS = 4  # each holds one pack in memory
+_OF_THE_INDEX = frozenset({Kind.INDEX_DAMAGED, Kind.BLOB_MISSING, Kind.TREE_UNREADABLE})
 
 
 def check(
@@ -37,6 +38,7 @@ def check(
     master: MasterKey,
     *,
     read_data: bool = False,
+    part: tuple[int, int] | None = None,
     sample_bytes: int = 0,
     streams: int = STREAMS,
     listener: Listener = ignore,
@@ -45,11 +47,12 @@ def check(
     """Check one copy with the vault's key.
 
     read_data:    also read every pack: hash, header, every blob.   streams: packs read at once.
+    part:         (number from 0 on, of how many): read only these packs; all parts together are all packs.
     sample_bytes: if not everything is read, read random blobs of so many bytes [bytes].
 
     Raises StoreError when the location cannot be listed at all, Cancelled.
     """
-    return _Check(copy, master, streams, listener, cancel or CancelToken()).run(read_data, sample_bytes)
+    return _Check(copy, master, streams, listener, cancel or CancelToken()).run(read_data, part or (0, 1), sample_bytes)
 
 
 class _Check:
@@ -65,7 +68,7 @@ class _Check:
         self._index = Index()
         self._guard = threading.Lock()
 
-    def run(self, read_data: bool, sample_bytes: int) -> CheckResult:
+    def run(self, read_data: bool, part: tuple[int, int], sample_bytes: int) -> CheckResult:
         listing = list_copy(self._copy)
         self._check_config()
         self._check_keys(listing[FileKind.KEYS])
@@ -74,7 +77,7 @@ class _Check:
         self._compare_packs(listing[FileKind.DATA])
         self._walk(snapshots)
         if read_data:
-            self._read_packs(listing[FileKind.DATA])
+            self._read_packs(self._to_read(listing[FileKind.DATA], *part))
         elif sample_bytes:
             self._read_sample(sample_bytes)
         return self._result
@@ -203,11 +206,19 @@ class _Check:
 
     # --- every byte --------------------------------------------------------------------------------------------
 
-    def _read_packs(self, listed: Mapping[str, int]) -> None:
-        """Read all packs, also those in no index: it may be the index that is damaged."""
-        self._progress = Progress(step="read", files_total=len(listed), total_known=True)
-        self._progress.bytes_total = sum(listed.values())
-        in_streams(listed, self._read_pack, self._streams)
+    def _to_read(self, listed: Mapping[str, int], part: int, parts: int) -> dict[str, int]:
+        """Return the packs to read. What no index names is read only where it may be the index that is wrong."""
+        index_is_wrong = any(finding.kind in _OF_THE_INDEX for finding in self._result.findings)
+        return {
+            pack_id: size
+            for pack_id, size in listed.items()
+            if int(pack_id[:8], 16) % parts == part and (index_is_wrong or pack_id in self._packs)
+        }
+
+    def _read_packs(self, chosen: Mapping[str, int]) -> None:
+        self._progress = Progress(step="read", files_total=len(chosen), total_known=True)
+        self._progress.bytes_total = sum(chosen.values())
+        in_streams(chosen, self._read_pack, self._streams)
 
     def _read_sample(self, sample_bytes: int) -> None:
         """Read random blobs; what is known to be missing already is not told twice."""

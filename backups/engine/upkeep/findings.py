@@ -93,11 +93,20 @@ class CheckResult:
         return Verdict.UNKNOWN if kinds == {Kind.NOT_READ} else Verdict.DAMAGED
 
     @property
+    def damage(self) -> dict[str, str]:
+        """Files to be replaced by a repair: name, and what is wrong with it."""
+        repairable = {kind for kind in Kind if kind.advice == _REPAIR}
+        return {
+            finding.name: f"{finding.kind.label}: {finding.detail}"
+            for finding in self.findings
+            if finding.kind in repairable and _is_file(finding.name)
+        }
+
+    @property
     def damaged(self) -> set[str]:
         """Names of files to be replaced by a repair."""
-        repairable = {kind for kind in Kind if kind.advice == _REPAIR}
-        return {finding.name for finding in self.findings if finding.kind in repairable and _is_file(finding.name)}
+        return set(self.damage)
 
 
 def _is_file(name: str) -> bool:
-    return name == CONFIG_NAME or name.split("/")[0] in set(FileKind)
+    return name == CONFIG_NAME or ("/" in name and name.split("/")[0] in set(FileKind))

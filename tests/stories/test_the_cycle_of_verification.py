@@ -1,0 +1,159 @@
+"""Every byte of every copy is read within the week, whatever else goes on; and damage is over only when it was proved.
+
+Met first in zerobyte #273 and #377, backrest #75: verification that had stopped, and pages that stayed green.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backups.models import Copy, DamagedFile, Job, Snapshot, Vault
+from backups.services import checking, checks
+from backups.services.backups import backup_request
+from backups.services.checks import CHECK_EVERY, PARTS, RETRY_AFTER, check_request, checks_enqueue_due
+from backups.services.copies import catch_up_request
+from backups.services.damage import damage_found, damaged_names
+from backups.services.schedule import enqueue_due
+from backups.states import CopyState, JobState
+from backups.worker import run_next
+from tests.stories.test_copies_are_checked import rot
+from wedbackup.core.clock import ManualClock
+
+DAY = timedelta(days=1).total_seconds()
+
+
+def work(clock: ManualClock) -> None:
+    while run_next("test", clock=clock) is not None:
+        pass
+
+
+def folder(vault: Vault, copy: Copy) -> Path:
+    return Path(copy.location.options["root"]) / str(vault.pk)
+
+
+def copies(vault: Vault) -> list[Copy]:
+    return list(Copy.unscoped.filter(vault=vault).select_related("location", "vault__organisation", "vault__wedding"))
+
+
+@pytest.fixture
+def saved(vault: Vault, clock: ManualClock) -> Vault:
+    backup_request(vault=vault, reason="test", clock=clock)
+    work(clock)
+    return vault
+
+
+def rotten(vault: Vault) -> str:
+    """Turn a bit over in the same pack at every copy; return its name."""
+    return {
+        rot(folder(vault, copy), "data").relative_to(folder(vault, copy)).as_posix() for copy in copies(vault)
+    }.pop()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_forty_days_with_four_backups_each_every_copy_is_read_in_each_window(
+    vault: Vault, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """truth-web 1: the first check ever of a vault, and any backup since yesterday, put the reading off for good."""
+    read: dict[int, list[int]] = {copy.pk: [] for copy in copies(vault)}
+    sampled: dict[int, set[int]] = {copy.pk: set() for copy in copies(vault)}
+    monkeypatch.setattr(checks, "_proves_at_rest", lambda location: False)
+
+    for day in range(40):
+        for _ in range(4):
+            clock.advance(DAY / 4)
+            enqueue_due(clock=clock)
+            work(clock)
+        for job in Job.unscoped.filter(kind=Job.Kind.CHECK, finished_at__gt=clock.utcnow() - timedelta(days=1)):
+            if job.parameters["read_data"]:
+                read[job.parameters["copy"]].append(day)
+            elif job.parameters["sample"]:
+                sampled[job.parameters["copy"]].add(day)
+    assert Job.unscoped.filter(kind=Job.Kind.BACKUP, state=JobState.COMPLETED).count() >= 150
+    for copy in copies(vault):
+        for start in range(33):
+            assert any(start <= day < start + 8 for day in read[copy.pk]), f"not read in the week from day {start}"
+        assert len(sampled[copy.pk] | set(read[copy.pk])) >= 38  # something of it every day, to the end
+
+
+@pytest.mark.django_db(transaction=True)
+def test_damage_that_nobody_could_repair_is_not_forgotten_by_a_catch_up_or_a_look_at_the_structure(
+    saved: Vault, clock: ManualClock, photos: Path
+) -> None:
+    """truth-engine E1: the next catch-up compared names and sizes and called the copy current, the wedding safe."""
+    name = rotten(saved)
+    for path in photos.rglob("*"):  # the source has nothing of it any more
+        if path.is_file():
+            path.write_text("other")
+    check_request(copies(saved), read_data=True, clock=clock)
+    work(clock)
+    assert {copy.state for copy in copies(saved)} == {CopyState.DAMAGED}
+
+    backup_request(vault=saved, reason="test", clock=clock)
+    catch_up_request(saved, behind=[copy.location.name for copy in copies(saved)], clock=clock)
+    check_request(copies(saved), read_data=False, clock=clock)
+    work(clock)
+
+    assert {copy.state for copy in copies(saved)} == {CopyState.DAMAGED}
+    assert all(name in damaged_names(copy) for copy in copies(saved))
+    newest = Snapshot.unscoped.filter(vault=saved).first()
+    assert newest is not None and newest.acknowledged_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_damage_that_is_said_of_a_whole_file_is_over_when_it_was_read(saved: Vault, clock: ManualClock) -> None:
+    copy = copies(saved)[0]
+    pack = next(path for path in (folder(saved, copy) / "data").rglob("*") if path.is_file())
+    (job,) = damage_found(copy, {f"data/{pack.name[:2]}/{pack.name}": "met by a download"}, clock=clock)
+    assert damage_found(copy, {f"data/{pack.name[:2]}/{pack.name}": "met again"}, clock=clock) == []
+    copy.refresh_from_db()
+    assert copy.state == CopyState.DAMAGED
+    assert job.parameters["read_data"]
+    work(clock)
+    copy.refresh_from_db()
+    assert copy.state == CopyState.CURRENT
+    assert not DamagedFile.unscoped.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_that_failed_is_tried_again_within_hours(
+    saved: Vault, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """truth-web 2: 18 of 18 checks failed in 9 days, and each vault waited a day for its next."""
+    clock.advance(CHECK_EVERY.total_seconds())
+    (copy, *_) = copies(saved)
+    with monkeypatch.context() as patch:
+        patch.setattr(checking, "check", lambda *args, **options: 1 / 0)
+        assert len(checks_enqueue_due(clock=clock)) == 3
+        work(clock)
+    assert Job.unscoped.filter(kind=Job.Kind.CHECK, state=JobState.FAILED).count() == 3
+    assert checks_enqueue_due(clock=clock) == []
+    clock.advance(RETRY_AFTER.total_seconds() + 1)
+    assert len(checks_enqueue_due(clock=clock)) == 3
+    work(clock)
+    copy.refresh_from_db()
+    assert copy.verified_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_copy_is_read_part_by_part_and_every_pack_within_the_window(
+    saved: Vault, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """restic's --read-data-subset n/t, on the rhythm of the product: a terabyte is not read in one go."""
+    monkeypatch.setattr(checks, "PARTS_FROM_BYTES", 1)
+    read: dict[int, int] = {copy.pk: 0 for copy in copies(saved)}
+    packs = {
+        copy.pk: sum(path.is_file() for path in (folder(saved, copy) / "data").rglob("*")) for copy in copies(saved)
+    }
+    clock.advance(CHECK_EVERY.total_seconds())
+    began = clock.utcnow()
+    for _ in range(PARTS):
+        checks_enqueue_due(clock=clock)
+        work(clock)
+        clock.advance(DAY)
+    for job in Job.unscoped.filter(kind=Job.Kind.CHECK):
+        read[job.parameters["copy"]] += job.result["packs"]
+    assert read == packs
+    assert {copy.verified_at for copy in copies(saved)} == {began}  # not when it ended: what came first is the oldest
