@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from backups.views import copies, documents, jobs, kits, recovery, snapshots, uploads, validations, vaults, weddings
+from backups.views import (
+    copies,
+    documents,
+    jobs,
+    kits,
+    recovery,
+    retention,
+    snapshots,
+    uploads,
+    validations,
+    vaults,
+    weddings,
+)
 
 urlpatterns = [
     path("weddings/", weddings.wedding_list, name="weddings"),
@@ -16,6 +28,9 @@ urlpatterns = [
     path("vaults/<uuid:vault_id>/copies/new/", copies.copy_new, name="copy-new"),
     path("locations/<uuid:location_id>/copies/", copies.copies_at, name="location-copies"),
     path("vaults/<uuid:vault_id>/trust/", vaults.vault_trust_now, name="vault-trust"),
+    path("vaults/<uuid:vault_id>/kept/", retention.retention_page, name="retention"),
+    path("vaults/<uuid:vault_id>/kept/hold/", retention.hold_change, name="retention-hold"),
+    path("vaults/<uuid:vault_id>/kept/unlock/", retention.unlock_now, name="retention-unlock"),
     path("vaults/<uuid:vault_id>/upload/", uploads.upload_page, name="upload"),
     path("vaults/<uuid:vault_id>/upload/pieces/", uploads.upload_pieces, name="upload-pieces"),
     path("vaults/<uuid:vault_id>/upload/kept/", uploads.upload_kept, name="upload-kept"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from backups.models import Copy, Policy, Snapshot, Source, Vault
-from backups.services.vaults import vault_trust
+from backups.services.unlocking import vault_unlock
+from backups.services.vaults import VaultSealed, vault_trust
 from backups.states import CopyState
 from wedbackup.core.access import person
 from wedbackup.core.adminsite import PlatformAdmin, ReadOnlyInline
@@ -111,10 +113,41 @@ class VaultAdmin(PlatformAdmin):
     list_filter = ("protection_class", "policy", "organisation")
     list_select_related = ("wedding", "organisation", "policy")
     search_fields = ("wedding__couple", "organisation__name", "sources__path")
-    fields = ("organisation", "wedding", "protection_class", "policy", "next_due_at", "suspicion", "created_at", "id")
-    readonly_fields = ("organisation", "wedding", "protection_class", "next_due_at", "suspicion", "created_at", "id")
+    fields = (
+        "organisation",
+        "wedding",
+        "protection_class",
+        "policy",
+        "next_due_at",
+        "suspicion",
+        "hold",
+        "created_at",
+        "id",
+    )
+    readonly_fields = (
+        "organisation",
+        "wedding",
+        "protection_class",
+        "next_due_at",
+        "suspicion",
+        "hold",
+        "created_at",
+        "id",
+    )
     inlines = (SourceInline, CopyInline, SnapshotInline)
-    actions = ("trust",)
+    actions = ("trust", "unlock")
+
+    @admin.action(description="Remove left-over locks", permissions=["change"])
+    def unlock(self, request: HttpRequest, vaults: QuerySet[Vault]) -> None:
+        for vault in vaults:
+            try:
+                found = vault_unlock(vault, actor=person(request))
+            except (ValidationError, VaultSealed) as error:
+                why = error.messages[0] if isinstance(error, ValidationError) else str(error)
+                messages.warning(request, f"{vault}: {why}")
+                continue
+            removed, left = sum(each.removed for each in found), sum(len(each.left) for each in found)
+            messages.info(request, f"{vault}: {removed} left-over locks removed, {left} that somebody may hold.")
 
     @admin.action(description="The newest state is as it should be", permissions=["change"])
     def trust(self, request: HttpRequest, vaults: QuerySet[Vault]) -> None:

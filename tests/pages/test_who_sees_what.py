@@ -15,11 +15,12 @@ ANYBODY = {"sign-in", "sign-out", "healthz", "notification"}
 # What a vendor may not open at all, whosesoever it is (403), and what only admins may.
 PLATFORM = {
     "locations", "location", "location-validate", "location-validation", "organisations",
-    "organisation-new", "wedding-new", "vault-new", "source-new", "recovery", "wedding-recover",
+    "organisation-new", "wedding-new", "vault-new", "source-new", "retention", "recovery", "wedding-recover",
     "location-guide", "location-marker", "document-folder-new", "document-folder", "document-folder-fill",
     "document-folder-share", "document-folder-unshare", "document-folder-invite",
 }  # fmt: skip
 ADMINS = {
+    "retention-hold", "retention-unlock",
     "recovery-kit", "vault-trust", "location-new", "location-switch", "location-credentials", "alert-acknowledge",
     "location-new-place", "location-new-credential", "location-added", "location-notifications",
     "webhooks", "webhook-new", "webhook", "webhook-test", "webhook-switch", "webhook-secret", "webhook-remove",
@@ -29,7 +30,7 @@ ADMINS = {
 POST_ONLY = {
     "wedding-back-up", "job-cancel", "job-retry", "location-validate", "location-switch", "alert-acknowledge",
     "sign-out",
-    "vault-trust",
+    "vault-trust", "retention-hold", "retention-unlock",
     "traffic-switch", "location-pause", "breaker-reset", "line-measure",
     "location-notifications", "notification", "location-marker",
     "webhook-test", "webhook-switch", "webhook-secret", "webhook-remove", "delivery-again",

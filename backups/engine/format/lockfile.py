@@ -57,8 +57,8 @@ class LockedBy(Locked):
     """A foreign lock forbids our work. holder: None when its file cannot be read. repository: where it lies."""
 
     advice = (
-        "Wait for the other program to end. If none runs, open the vault in the admin site and choose "
-        '"Remove locks that nobody holds", or run `manage.py unlock`.'
+        'Wait for the other program to end. If none runs, open "What is kept" of the vault and press '
+        '"Remove left-over locks", or run `manage.py unlock`.'
     )
 
     def __init__(self, message: str, *, holder: LockFile | None, repository: Repository) -> None:
