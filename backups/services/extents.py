@@ -1,4 +1,4 @@
-"""What each source held: kept with every snapshot, and compared with the best that is trusted."""
+"""What each source held and how it changed: kept with every snapshot, judged against the best that is trusted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Sum
 
-from backups.engine.backup.selection import FoundSource
+from backups.engine.backup.selection import Changes, FoundSource
 from backups.engine.format.gonames import quote_name, unquote_name
 from backups.models import Snapshot, Source, SourceExtent, Vault
-from backups.policy.suspicion import Baseline, PlaceFound, places_suspicion
+from backups.policy.suspicion import (
+    Baseline,
+    Churn,
+    PlaceFound,
+    churn_suspicion,
+    lost_files,
+    place_reasons,
+    tell,
+)
 from wedbackup.core.clock import Clock
 
 BEST_OF = timedelta(days=30)
@@ -20,85 +28,132 @@ _Key = tuple[str, str]  # source, place
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """The extents that are trusted: since a person's word, if there is one, and not too old; always the newest."""
+class Judged:
+    """What a backup found, judged.
 
-    newest: Snapshot
+    suspicion: in words, which source, or disk below one, looks wrong and how; "" when none does.
+    extents:   to be kept with the snapshot.
+    """
+
+    suspicion: str
+    extents: list[SourceExtent]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """The snapshots of a vault that are the measure.
+
+    newest:  of those that nothing speaks against.   since: number of the one about which a person gave a word, or 0.
+    extents: of the young ones since then, and always of the newest.
+    """
+
+    newest: Snapshot | None
+    since: int
     extents: QuerySet[SourceExtent]
 
 
-def extents_record(snapshot: Snapshot, sources: Sequence[FoundSource]) -> None:
+def sources_judge(vault: Vault, sources: Sequence[FoundSource], *, clock: Clock) -> Judged:
+    """Judge each source, and each disk below it, by itself: what it holds and how it changed."""
+    trusted = _trusted(vault, clock)
+    best = _baselines(trusted)
+    extents: list[SourceExtent] = []
+    for source in sources:
+        own, *mounts = _extents(source)
+        if not source.missing:
+            most = best.get((source.name, source.name), Baseline(0, 0)).files
+            _judge_changes(vault, own, source.changes, most, trusted.since, clock)
+        extents += [own, *mounts]
+    found = {(row.source, row.path): _place(row) for row in extents}
+    if trusted.newest is not None and not best:
+        reasons = _whole_reasons(trusted.newest, found.values())
+    else:
+        here = {source.name for source in sources}  # one that a person removed is no loss
+        gone = {key: PlaceFound(key[1], 0, 0) for key in best if key[0] in here and key not in found}
+        found |= gone
+        reasons = place_reasons([(place, best.get(key)) for key, place in found.items()])
+    for row in extents:
+        if row.alarm:
+            reasons[row.path] = " ".join(filter(None, (reasons.get(row.path), row.alarm)))
+    paths = [place.path for place in found.values()]
+    return Judged(tell(reasons, [*paths, *reasons])[:REASON_CHARS], extents)
+
+
+def extents_record(snapshot: Snapshot, judged: Judged) -> None:
     """Keep with a snapshot what each source held, and each disk below it."""
-    SourceExtent.unscoped.bulk_create(
-        SourceExtent(
-            snapshot=snapshot,
-            source=source,
-            path=place.path,
-            files=place.files,
-            size_bytes=place.size_bytes,
-            device=place.device,
-            mounted=place.mounted,
-            missing=place.missing[:REASON_CHARS],
-            left_out=left_out,
-        )
-        for (source, _), place, left_out in _found(sources)
-    )
-
-
-def sources_suspicion(vault: Vault, sources: Sequence[FoundSource], *, clock: Clock) -> str:
-    """Return in words which source, or disk below one, looks wrong against its best, "" when none does."""
-    kept = _kept(vault, clock)
-    found = {key: place for key, place, _ in _found(sources)}
-    if kept is not None and not kept.extents.exists():
-        return _whole_suspicion(kept.newest, found.values())
-    best = _baselines(kept) if kept is not None else {}
-    here = {source.name for source in sources}  # one that a person removed is no loss
-    gone = {key: PlaceFound(key[1], 0, 0) for key in best if key[0] in here and key not in found}
-    return places_suspicion([(place, best.get(key)) for key, place in (found | gone).items()])
+    for row in judged.extents:
+        row.snapshot = snapshot
+    SourceExtent.unscoped.bulk_create(judged.extents)
 
 
 def known_mounts(vault: Vault, source: Source, *, clock: Clock) -> tuple[bytes, ...]:
     """Return where disks were mounted below a source, so that they are counted although they are gone."""
-    kept = _kept(vault, clock)
-    if kept is None:
-        return ()
-    paths = kept.extents.filter(source=source.path).exclude(path=source.path).values_list("path", flat=True)
-    return tuple(sorted(unquote_name(path) for path in set(paths)))
+    kept = _trusted(vault, clock).extents.filter(source=source.path).exclude(path=source.path)
+    return tuple(sorted(unquote_name(path) for path in set(kept.values_list("path", flat=True))))
 
 
-def _found(sources: Iterable[FoundSource]) -> Iterator[tuple[_Key, PlaceFound, list[list[str | int]]]]:
-    for source in sources:
-        left_out: list[list[str | int]] = [[one.pattern, one.files, one.folders] for one in source.left_out.values()]
-        own = PlaceFound(source.name, source.files, source.size_bytes, source.device, missing=source.missing)
-        yield (source.name, source.name), own, left_out
-        if source.missing:
-            continue  # its disks went with it, which is said once
-        for mount in source.mounts:
-            path = quote_name(mount.path)
-            place = PlaceFound(path, mount.files, mount.size_bytes, mount.device, mount.mounted)
-            yield (source.name, path), place, []
+def _extents(source: FoundSource) -> Iterator[SourceExtent]:
+    """Return the rows of a source, its own first."""
+    yield SourceExtent(
+        source=source.name,
+        path=source.name,
+        files=source.files,
+        size_bytes=source.size_bytes,
+        device=source.device,
+        missing=source.missing[:REASON_CHARS],
+        left_out=[[one.pattern, one.files, one.folders] for one in source.left_out.values()],
+    )
+    for mount in source.mounts:
+        if not source.missing:  # else its disks went with it, which is said once
+            yield SourceExtent(
+                source=source.name,
+                path=quote_name(mount.path),
+                files=mount.files,
+                size_bytes=mount.size_bytes,
+                device=mount.device,
+                mounted=mount.mounted,
+            )
 
 
-def _kept(vault: Vault, clock: Clock) -> _Kept | None:
+def _place(row: SourceExtent) -> PlaceFound:
+    return PlaceFound(row.path, row.files, row.size_bytes, row.device, row.mounted, row.missing)
+
+
+def _judge_changes(vault: Vault, row: SourceExtent, changes: Changes, most: int, since: int, clock: Clock) -> None:
+    """Count into `row` what changed badly, and raise its alarm if it is too much, or was and nobody has looked.
+
+    most: files that the source held at its best.   since: number of the snapshot that a person has judged last.
+    """
+    rows = SourceExtent.unscoped.filter(snapshot__vault=vault, source=row.source, path=row.path, missing="").order_by()
+    before = rows.order_by("-snapshot__number").select_related("snapshot").first()
+    held = before.files if before is not None else 0
+    gone = lost_files(before=held, now=row.files, new=changes.new, moved=changes.moved)
+    row.spoiled = changes.spoiled + min(gone, changes.spoiled_new)
+    row.noisy, row.relabelled = changes.noisy, changes.relabelled
+    young = rows.filter(snapshot__taken_at__gte=clock.utcnow() - BEST_OF, snapshot__number__gt=since)
+    earlier = young.aggregate(spoiled=Sum("spoiled"), noisy=Sum("noisy"), relabelled=Sum("relabelled"))
+    churn = Churn(row.spoiled, row.noisy, row.relabelled) + Churn(**{name: n or 0 for name, n in earlier.items()})
+    row.alarm = churn_suspicion(churn, max(most, held))
+    if not row.alarm and before is not None and before.snapshot.number > since:
+        row.alarm = before.alarm
+
+
+def _trusted(vault: Vault, clock: Clock) -> _Trusted:
     trusted = Snapshot.unscoped.filter(vault=vault, suspicion="")
     newest = trusted.first()
-    if newest is None:
-        return None
+    word = Snapshot.unscoped.filter(vault=vault, trusted_at__isnull=False).first()
+    since = word.number if word is not None else 0
     young = Q(snapshot__taken_at__gte=clock.utcnow() - BEST_OF) | Q(snapshot=newest)
-    extents = SourceExtent.unscoped.filter(young, snapshot__in=trusted).order_by()
-    word = trusted.filter(trusted_at__isnull=False).first()
-    if word is not None:
-        extents = extents.filter(snapshot__taken_at__gte=word.taken_at)
-    return _Kept(newest, extents)
+    extents = SourceExtent.unscoped.filter(young, snapshot__in=trusted, snapshot__number__gte=since).order_by()
+    return _Trusted(newest, since, extents)
 
 
-def _baselines(kept: _Kept) -> dict[_Key, Baseline]:
+def _baselines(trusted: _Trusted) -> dict[_Key, Baseline]:
     devices: dict[_Key, set[int]] = {}
-    for source, path, device in kept.extents.values_list("source", "path", "device").distinct():
+    for source, path, device in trusted.extents.values_list("source", "path", "device").distinct():
         if device:
             devices.setdefault((source, path), set()).add(device)
-    last = {(row.source, row.path): row for row in SourceExtent.unscoped.filter(snapshot=kept.newest)}
-    best = kept.extents.values("source", "path").annotate(most=Max("files"), largest=Max("size_bytes"))
+    last = {(row.source, row.path): row for row in SourceExtent.unscoped.filter(snapshot=trusted.newest)}
+    best = trusted.extents.values("source", "path").annotate(most=Max("files"), largest=Max("size_bytes"))
     return {
         key: Baseline(
             most,
@@ -112,11 +167,11 @@ def _baselines(kept: _Kept) -> dict[_Key, Baseline]:
     }
 
 
-def _whole_suspicion(before: Snapshot, found: Iterable[PlaceFound]) -> str:
+def _whole_reasons(before: Snapshot, found: Iterable[PlaceFound]) -> dict[str, str]:
     """Compare the sum with a snapshot of the time when nothing was kept about each source."""
     places = [*found]
     whole = PlaceFound(
         "all its folders together", sum(place.files for place in places), sum(place.size_bytes for place in places)
     )
     missing: list[tuple[PlaceFound, Baseline | None]] = [(place, None) for place in places if place.missing]
-    return places_suspicion([*missing, (whole, Baseline(before.file_count, before.source_bytes))])
+    return place_reasons([*missing, (whole, Baseline(before.file_count, before.source_bytes))])

@@ -13,7 +13,7 @@ from backups.models import Snapshot, Vault
 from backups.policy.suspicion import files_suspicion
 from backups.services.acknowledgement import Acknowledgement, snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
-from backups.services.extents import REASON_CHARS, extents_record, sources_suspicion
+from backups.services.extents import REASON_CHARS, extents_record, sources_judge
 from backups.services.opening import OpenCopies, usual_proof
 from backups.services.uploads.keeping import uploads_stored
 from backups.states import CopyState
@@ -88,6 +88,7 @@ def backup_record_failure(context: JobContext, opened: OpenCopies, outcomes: Map
 
 def _snapshot(vault: Vault, result: BackupResult, clock: Clock) -> Snapshot:
     problems = [*result.unstable, *result.unreadable]
+    judged = sources_judge(vault, result.sources, clock=clock)
     snapshot = Snapshot.unscoped.create(
         vault=vault,
         restic_id=result.snapshot_id,
@@ -97,9 +98,9 @@ def _snapshot(vault: Vault, result: BackupResult, clock: Clock) -> Snapshot:
         source_bytes=result.bytes_total,
         stored_bytes=result.bytes_stored,
         problem_files=[list(problem) for problem in problems[:PROBLEM_FILES_MAX]],
-        suspicion=sources_suspicion(vault, result.sources, clock=clock)[:REASON_CHARS],
+        suspicion=judged.suspicion,
     )
-    extents_record(snapshot, result.sources)
+    extents_record(snapshot, judged)
     return snapshot
 
 

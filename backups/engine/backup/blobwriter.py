@@ -28,7 +28,10 @@ UNSEEN_IN_A_ROW = 32  # new blobs after which the next one is expected to be new
 
 
 class BlobWriter:
-    """Stores blobs of one type; each is stored once."""
+    """Stores blobs of one type; each is stored once.
+
+    added: how many were new.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class BlobWriter:
         count = OPEN_DATA_PACKS if blob_type is BlobType.DATA else OPEN_TREE_PACKS
         self._open: list[tuple[PackBuilder, mmap.mmap] | None] = [None] * count
         self._unseen_in_a_row = 0
+        self.added = 0
 
     def store(self, plain: bytes | memoryview, *, compressible: bool = True) -> bytes:
         """Return the id of `plain`, which is in a pack from now on, or was before.
@@ -72,6 +76,7 @@ class BlobWriter:
                 self._unseen_in_a_row = 0
                 return blob_id
             self._pack(place).keep()
+        self.added += 1
         if self._pack(place).length >= PACK_TARGET_BYTES:
             self._send(place)
         return blob_id

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from backups.engine.backup.blobwriter import BlobWriter
 from backups.engine.backup.chunker import Chunker
+from backups.engine.backup.heads import HEAD_BYTES, Head, judge_head
 from backups.engine.backup.messages import Problem
 from backups.engine.backup.sources import is_regular, open_file, read_xattrs, same_file_state
 from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB
@@ -27,12 +28,19 @@ _READ_BYTES = 4 * MIB
 
 
 class ReadFile(NamedTuple):
-    """One file as it was read. node: its JSON node, None when it could not be.   size: of what was read [bytes]."""
+    """One file as it was read.
+
+    node: its JSON node, None when it could not be.   size: of what was read [bytes].
+    head: what its first bytes say; PLAIN when all of its content was stored before.
+    moved: it was stored before, and is more than zeros.
+    """
 
     node: bytes | None
     blobs: list[bytes]
     size: int
     problem: Problem | None = None
+    head: Head = Head.PLAIN
+    moved: bool = False
 
 
 class _Reading(NamedTuple):
@@ -51,6 +59,7 @@ class FileReader:
         self._chunker = chunker
         self._pause = pause
         self._window: memoryview | None = None
+        self._head = b""
 
     def read(self, folder_fd: int, name: bytes) -> ReadFile:
         """Read the file `name` in the open folder. Its own troubles are in the result; raises Cancelled or Damaged."""
@@ -67,6 +76,7 @@ class FileReader:
 
     def _read_open(self, fd: int, name: bytes) -> ReadFile:
         compressible = os.path.splitext(name)[1].lower() not in PACKED_SUFFIXES
+        added = self._writer.added
         reading = self._read_once(fd, compressible)
         if reading is None:
             return _unreadable(name, "it became something else than a file")
@@ -77,7 +87,9 @@ class FileReader:
             reading = self._read_once(fd, compressible) or reading
         node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=read_xattrs(fd))
         problem = None if reading.stable else Problem(name, f"it changed during each of {tries} readings", stored=True)
-        return ReadFile(node, reading.blobs, reading.size, problem)
+        head = judge_head(name, self._head)
+        moved = self._writer.added == added and head is not Head.BLANK
+        return ReadFile(node, reading.blobs, reading.size, problem, Head.PLAIN if moved else head, moved)
 
     def _read_once(self, fd: int, compressible: bool) -> _Reading | None:
         before = os.fstat(fd)
@@ -91,6 +103,7 @@ class FileReader:
         if expected > SMALL_BYTES:
             return self._read_long(fd, expected, compressible)
         content = os.read(fd, expected + 1)
+        self._head = content[:HEAD_BYTES]
         if len(content) != expected:  # it grew or shrank, or the file system gives less than asked
             os.lseek(fd, 0, os.SEEK_SET)
             return self._read_long(fd, SMALL_BYTES, compressible)
@@ -109,6 +122,8 @@ class FileReader:
                 count = os.readv(fd, [window[filled : filled + wanted]]) if wanted else 0
                 ended = count == 0
                 filled += count
+            if not size:
+                self._head = bytes(window[: min(filled, HEAD_BYTES)])
             used = 0
             for piece in self._chunker.cut(window[:filled]):
                 if not ended and filled - used <= BLOB_MAX_BYTES:

@@ -12,6 +12,7 @@ from backups.engine.backup.chunker import Chunker
 from backups.engine.backup.claims import Claims
 from backups.engine.backup.fanout import FanOut
 from backups.engine.backup.filereader import SMALL_BYTES, FileReader, ReadFile
+from backups.engine.backup.heads import Head
 from backups.engine.backup.messages import (
     Batch,
     BatchDone,
@@ -94,6 +95,9 @@ class FileWorker:
             b"".join([blob for file in files for blob in file.blobs]),
             sum(file.size for file in files),
             [file.problem for file in files if file.problem],
+            tuple([slot for slot, file in zip(slots, files, strict=True) if file.moved]),
+            tuple([slot for slot, file in zip(slots, files, strict=True) if file.head >= Head.SPOILED]),
+            tuple([slot for slot, file in zip(slots, files, strict=True) if file.head is Head.NOISE]),
         )
 
     def _root_fd(self, root: int) -> int:

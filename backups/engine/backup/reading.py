@@ -142,6 +142,8 @@ class SourceReading:
             folder.whole = False
             path = os.fsdecode(child_path(folder.path, problem.name))
             (self.counts.unstable if problem.stored else self.counts.unreadable).append((path, problem.reason))
+        if part.moved or part.spoiled or part.noisy:
+            _note_heads(folder, part)
         for slot, node in zip(part.slots, part.nodes, strict=True):
             folder.nodes[slot] = node
         folder.content.append(part.content)
@@ -192,6 +194,9 @@ class SourceReading:
         files = scan.files_new + scan.files_changed + scan.files_unchanged
         for source in folder.sources:
             source.add(files, scan.bytes_total)
+            source.changes.new += scan.files_new
+            source.changes.changed += scan.files_changed
+            source.changes.relabelled += scan.relabelled
             if source.path == folder.path:
                 source.device = device
         for place in folder.mounts:
@@ -291,6 +296,16 @@ class SourceReading:
             except OSError as exc:
                 raise SourceMissing(f"the folder {os.fsdecode(child)} went away: {exc.strerror}") from exc
         return self._trees.store(encode_tree(nodes))
+
+
+def _note_heads(folder: Folder, part: ReadPart) -> None:
+    spoiled, noisy = set(part.spoiled), set(part.noisy)
+    for source in folder.sources:
+        changes = source.changes
+        changes.moved += len(set(part.moved) - folder.older)
+        changes.spoiled += len(spoiled & folder.changed)
+        changes.noisy += len(noisy & folder.changed)
+        changes.spoiled_new += len((spoiled | noisy) - folder.older)
 
 
 def _folder_node(name: bytes, folder: Folder, tree_id: bytes) -> bytes:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, usable_nodes
+from backups.engine.backup.heads import KNOWN_SUFFIXES, is_relabelled, suffix_of
 from backups.engine.backup.known import KnownBlobs
 from backups.engine.backup.selection import FoundSource, Place, Selection
 from backups.engine.backup.sources import open_folder, read_xattrs
@@ -54,6 +55,7 @@ class Folder:
     previous_tree:  its tree according to the cache.
     whole:          every entry was stored as it was.
     sources:        those that want what is in it.   mounts: the disks below a source that it lies on.
+    older:          slots of files to be read that were there before.   changed: those with another state now.
     """
 
     number: int
@@ -75,6 +77,8 @@ class Folder:
     whole: bool = True
     sources: tuple[FoundSource, ...] = ()
     mounts: tuple[Place, ...] = ()
+    older: set[int] = field(default_factory=set)
+    changed: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -83,6 +87,7 @@ class Scan:
 
     folders: subfolders, in order.   files: to be read.   problems: (path, reason) of what could not be looked at.
     *_new, *_changed, *_unchanged: regular files.   bytes_total: size of all regular files [bytes].
+    relabelled: new files named as one that is gone, with an unknown suffix.
     """
 
     folders: list[Folder] = field(default_factory=list)
@@ -93,6 +98,7 @@ class Scan:
     files_unchanged: int = 0
     bytes_unchanged: int = 0
     bytes_total: int = 0
+    relabelled: int = 0
 
 
 class Scanner:
@@ -207,20 +213,21 @@ class Scanner:
                     continue
                 scan.files.append(FileToRead(slot, name, status.st_size))
                 if old:
+                    folder.older.add(slot)
+                    if not _same_state(old[1], status):  # else it is read again to be sure
+                        folder.changed.add(slot)
                     scan.files_changed += 1
                 else:
                     scan.files_new += 1
+        if before and scan.files_new:
+            scan.relabelled = _count_relabelled(folder, scan.files, before)
         for name, (_, fields) in before.items():
             if fields["type"] == "dir":
                 self._cache.forget(child_path(folder.path, name))
 
     def _is_unchanged(self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder) -> bool:
         return (
-            old["type"] == "file"
-            and old.get("size", 0) == status.st_size
-            and old["inode"] == status.st_ino
-            and old["mtime"] == format_time(status.st_mtime_ns)
-            and old["ctime"] == format_time(status.st_ctime_ns)
+            _same_state(old, status)
             and _written_at(status) < cached.settled_before
             and all(bytes.fromhex(blob) in self._known.data for blob in old["content"])
         )
@@ -265,6 +272,22 @@ def _sign(entries: list[Entry]) -> bytes:
         for name, s in entries
     ]
     return blake2b(b"".join(states), digest_size=16).digest()
+
+
+def _same_state(old: dict[str, Any], status: os.stat_result) -> bool:
+    return bool(
+        old["type"] == "file"
+        and old.get("size", 0) == status.st_size
+        and old["inode"] == status.st_ino
+        and old["mtime"] == format_time(status.st_mtime_ns)
+        and old["ctime"] == format_time(status.st_ctime_ns)
+    )
+
+
+def _count_relabelled(folder: Folder, files: list[FileToRead], gone: Collection[bytes]) -> int:
+    named = [name for name in gone if suffix_of(name) in KNOWN_SUFFIXES]
+    names = frozenset((*named, *(os.path.splitext(name)[0] for name in named)))
+    return sum(file.slot not in folder.older and is_relabelled(file.name, names) for file in files)
 
 
 def _old_nodes(cached: CachedFolder | None) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -55,6 +55,26 @@ class LeftOut:
     folders: int = 0
 
 
+@dataclass(slots=True)
+class Changes:
+    """How a source differs from the run before, in files.
+
+    new, changed:  by name.   moved: new ones whose content was stored before, under another name.
+    spoiled:       changed ones that are no longer what their names say: zeros, nothing or noise.
+    noisy:         changed ones that are noise, whose names promise nothing.
+    spoiled_new:   new ones of both kinds: they stand for a loss only where as many others are gone.
+    relabelled:    new ones named as one that is gone, with an unknown suffix.
+    """
+
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    spoiled: int = 0
+    noisy: int = 0
+    spoiled_new: int = 0
+    relabelled: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class FoundSource(Place):
     """One source as this run found it.
@@ -69,6 +89,7 @@ class FoundSource(Place):
     excludes: Excludes = field(default_factory=lambda: Excludes(()))
     missing: str = ""
     mounts: list[Place] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
     left_out: dict[str, LeftOut] = field(default_factory=dict)
 
     @property

@@ -1,6 +1,16 @@
 """When a backup that went through must still not be trusted: never green when suspicious."""
 
-from backups.policy.suspicion.places import Baseline, PlaceFound, places_suspicion
+from backups.policy.suspicion.changes import Churn, churn_suspicion, lost_files
+from backups.policy.suspicion.places import Baseline, PlaceFound, place_reasons, tell
 from backups.policy.suspicion.problems import files_suspicion
 
-__all__ = ["Baseline", "PlaceFound", "files_suspicion", "places_suspicion"]
+__all__ = [
+    "Baseline",
+    "Churn",
+    "PlaceFound",
+    "churn_suspicion",
+    "files_suspicion",
+    "lost_files",
+    "place_reasons",
+    "tell",
+]

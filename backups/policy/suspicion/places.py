@@ -8,7 +8,7 @@ another socket gives the same disk another one. It counts together with a loss.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 SHRUNK_BELOW = 0.5  # of the best, in files or in bytes
@@ -47,16 +47,24 @@ class Baseline:
     missing: bool = False
 
 
-def places_suspicion(pairs: Sequence[tuple[PlaceFound, Baseline | None]]) -> str:
-    """Return which places look wrong and how, each by its name, "" when none does.
+def place_reasons(pairs: Sequence[tuple[PlaceFound, Baseline | None]]) -> dict[str, str]:
+    """Return by path which places look wrong, and how.
 
     pairs: each place that is there or should be, with its best; None for one that was never backed up.
     """
-    names = _names([place.path for place, _ in pairs])
     told = {place.path: reason for place, best in pairs if (reason := _reason(place, best))}
     if not told and not any(place.files or best for place, best in pairs):
         told = {place.path: "it is empty. Is its card or disk connected?" for place, _ in pairs}
-    said = [f"{names[path]}: {reason}" for path, reason in told.items()]
+    return told
+
+
+def tell(reasons: Mapping[str, str], paths: Iterable[str]) -> str:
+    """Return the reasons with what people call each folder, "" when there is none.
+
+    paths: of all folders, so that two of the same name are told apart.
+    """
+    names = _names([*dict.fromkeys(paths)])
+    said = [f"{names[path]}: {reason}" for path, reason in reasons.items()]
     more = [f"And {len(said) - SAID_MAX} more."] if len(said) > SAID_MAX else []
     return " ".join([*said[:SAID_MAX], *more])
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from backups.policy.suspicion import Baseline, PlaceFound, files_suspicion, places_suspicion
+from backups.policy.suspicion import Baseline, PlaceFound, files_suspicion, place_reasons, tell
 
 BEFORE = Baseline(300, 500_000_000, frozenset({7}))
 CARD = "/media/card"
+
+
+def places_suspicion(pairs: Sequence[tuple[PlaceFound, Baseline | None]]) -> str:
+    return tell(place_reasons(pairs), [place.path for place, _ in pairs])
 
 
 def found(files: int, size_bytes: int, device: int = 7, *, mounted: bool = False) -> PlaceFound:
@@ -38,7 +44,7 @@ def test_a_place_that_grew_or_lost_a_little_is_trusted() -> None:
 
 @pytest.mark.parametrize("device", [8, 1 << 40])
 def test_another_number_of_the_same_disk_is_no_alarm(device: int) -> None:
-    """NFS, USB and automounters give a file system a new number at each connection (borg #7480, restic #3041)."""
+    """NFS, USB and automounters give a file system a new number at each connection (restic #3041)."""
     assert places_suspicion([(found(300, 500_000_000, device), BEFORE)]) == ""
     assert places_suspicion([(found(241, 401_000_000, device), BEFORE)]) == ""
 

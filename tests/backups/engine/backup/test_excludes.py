@@ -48,7 +48,7 @@ def test_a_mark_stands_for_one_character_and_not_for_one_byte() -> None:
 def test_an_accent_is_the_same_however_it_is_written(
     typed: Literal["NFC", "NFD"], stored: Literal["NFC", "NFD"]
 ) -> None:
-    """restic #1604: macOS stores é as e and an accent, a keyboard types one character."""
+    """syncthing #9597, rclone #7757: macOS stores é as e and an accent, a keyboard types one character."""
     name = unicodedata.normalize(stored, "/fêtes/Zoë été.jpg").encode()
     assert Excludes([unicodedata.normalize(typed, "Zoë été.*")]).which(name) is not None
 
