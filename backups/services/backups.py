@@ -19,6 +19,7 @@ from backups.engine.errors import SourceMissing, SourceUnreadable, TooFewCopies
 from backups.models import Job, Snapshot, Source, Vault, Wedding
 from backups.policy.priority import pause_seconds
 from backups.services.acknowledgement import domains_needed
+from backups.services.adoption import recorded_ids, snapshots_adopt
 from backups.services.copies import catch_up_request
 from backups.services.extents import known_mounts
 from backups.services.jobs import job_enqueue
@@ -127,6 +128,7 @@ def run_backup(context: JobContext) -> Outcome:
         except (SourceMissing, SourceUnreadable) as exc:
             _suspect(vault, str(exc))
             raise
+        snapshots_adopt(context, vault, opened, result.unrecorded)
     next_due_at = _next_due(vault, context.clock)
     recorded = backup_record(context, vault, opened, result, next_due_at=next_due_at)
     catch_up_request(vault, behind=recorded.missing, clock=context.clock)
@@ -156,6 +158,7 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
         hostname=socket.gethostname(),
         username=getpass.getuser(),
         tags=(vault.protection_class,),
+        recorded=recorded_ids(vault),
         forgotten=forgotten_of(vault),
         workers=settings.ENGINE_PROCESSES,
         clock=clock,

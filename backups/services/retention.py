@@ -110,10 +110,23 @@ def _frozen(vault: Vault) -> str:
         return f"legal hold: {vault.hold}"
     if vault.suspicion:
         return vault.suspicion
-    damaged = Copy.unscoped.filter(vault=vault, state=CopyState.DAMAGED).select_related("location").first()
-    if damaged is not None:
-        return f"the copy at {damaged.location.name} is damaged, and an older version may be the last whole one"
-    return ""
+    return _damage(vault)
+
+
+def _damage(vault: Vault) -> str:
+    """Name a damaged copy while the damage may be everywhere: until another copy was read in full since, and is whole.
+
+    Till then an older version may be the last whole one, whatever was once confirmed of the newer.
+    """
+    copies = Copy.unscoped.filter(vault=vault).annotate(damage_at=Max("damaged_files__found_at"))
+    damaged = [copy for copy in copies.select_related("location") if copy.damage_at or copy.state == CopyState.DAMAGED]
+    if not damaged:
+        return ""
+    latest = max((copy.damage_at for copy in damaged if copy.damage_at), default=None)
+    whole = copies.filter(state=CopyState.CURRENT, damage_at=None, verified_at__gt=latest) if latest else copies.none()
+    if whole.exists():
+        return ""
+    return f"the copy at {damaged[0].location.name} is damaged, and no other was read in full since that was found"
 
 
 def _proves_now(copy: Copy) -> bool:

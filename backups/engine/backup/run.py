@@ -8,7 +8,7 @@ Nothing stored is lost then: the next run finds the packs and adopts them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from backups.engine.backup.blobwriter import OPEN_TREE_PACKS, BlobWriter
@@ -21,7 +21,7 @@ from backups.engine.backup.foldercache import FolderCache
 from backups.engine.backup.ledger import Ledger, Outcome
 from backups.engine.backup.messages import Destination, SourceRoot, WorkerSetup
 from backups.engine.backup.opening import Opening, vault_of
-from backups.engine.backup.parents import find_parent
+from backups.engine.backup.parents import find_parent, load_snapshot
 from backups.engine.backup.publish import Document, Publishing, index_documents, snapshot_document
 from backups.engine.backup.reading import Counts, SourceReading
 from backups.engine.backup.scanner import Scanner
@@ -33,7 +33,7 @@ from backups.engine.format import BlobType, FileKind, to_nanoseconds
 from backups.engine.format.compression import DEFAULT_LEVEL
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.repository import Config, read_config
-from backups.engine.format.snapshot import encode_snapshot
+from backups.engine.format.snapshot import Snapshot, encode_snapshot
 from backups.engine.progress import CancelToken, Listener, ignore
 from backups.engine.upkeep.copies import NOTHING_FORGOTTEN, Forgotten
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
@@ -70,6 +70,7 @@ class BackupRequest:
     hostname: str = "wedbackup"
     username: str = "wedbackup"
     tags: tuple[str, ...] = ()
+    recorded: Collection[str] | None = None
     forgotten: Forgotten = NOTHING_FORGOTTEN
     level: int = DEFAULT_LEVEL
     workers: int = 2
@@ -89,6 +90,8 @@ class BackupResult:
     unreadable:   (path, reason) of what could not be read; it is not in the snapshot.
     sources:      each as it was found, also those that were missing and are not in the snapshot.
     outcomes:     by destination key.
+    unrecorded:   earlier snapshots of ours that the caller does not know, oldest first: its process was killed between
+                  their being published and recorded.
     """
 
     snapshot_id: str
@@ -108,6 +111,7 @@ class BackupResult:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     sources: list[FoundSource] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    unrecorded: list[Snapshot] = field(default_factory=list)
 
 
 def backup(request: BackupRequest, listener: Listener = ignore, cancel: CancelToken | None = None) -> BackupResult:
@@ -171,7 +175,18 @@ class _Run:
         opening.confirm(hold)
         snapshot_id = self._publish(copies, found, cache, tree, parent, paths, began)
         ledger.pulse("done")
-        return self._result(snapshot_id, tree, began, parent, counts, found)
+        result = self._result(snapshot_id, tree, began, parent, counts, found)
+        result.unrecorded = self._unrecorded(copies, cache)
+        return result
+
+    def _unrecorded(self, copies: list[VaultCopy], cache: FolderCache) -> list[Snapshot]:
+        """Return our own snapshots that lay there when the run began and that the caller has not recorded."""
+        if self._request.recorded is None:
+            return []
+        shown = {file_id for copy in copies for file_id in copy.listing[FileKind.SNAPSHOTS]}
+        loaded = [load_snapshot(copies, file_id, cache) for file_id in shown.difference(self._request.recorded)]
+        ours = [snapshot for snapshot in loaded if snapshot is not None and snapshot.is_ours]
+        return sorted(ours, key=lambda snapshot: snapshot.time)
 
     def _visible(self, copies: list[VaultCopy]) -> list[VaultCopy]:
         """Hide what was forgotten, and what only forgotten snapshots needed."""

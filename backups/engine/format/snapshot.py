@@ -18,6 +18,7 @@ class Snapshot:
 
     snapshot_id: hex; the SHA-256 of the stored file.   time: when the reading began, Unix time [ns].
     tree:        id of the root tree.                   paths: absolute source paths.
+    program:     what wrote it, with its version; "" where it does not say.
     """
 
     snapshot_id: str
@@ -28,6 +29,12 @@ class Snapshot:
     username: str = ""
     tags: tuple[str, ...] = ()
     parent: str | None = None
+    program: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this program wrote it, in whatever version; anybody with the key may add snapshots of his own."""
+        return self.program.split(" ")[0] == PROGRAM_VERSION.split(" ")[0]
 
 
 def encode_snapshot(
@@ -70,6 +77,7 @@ def decode_snapshot(snapshot_id: str, fields: Mapping[str, Any]) -> Snapshot:
             username=fields.get("username", ""),
             tags=tuple(fields.get("tags") or ()),
             parent=fields.get("parent"),
+            program=str(fields.get("program_version", "")),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise Damaged(f"snapshot {snapshot_id[:8]} cannot be read") from exc

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from django.db import transaction
 
 from backups.models import Copy, Job, Policy, Snapshot, Vault
+from backups.services.damage import damage_note
 from backups.services.retention import GRACE, prune_request, retention_judge, retention_mark, rules_of
 from backups.states import CopyState
 from tests.backups.ground import Ground, keep_only, let_grace_pass
@@ -91,11 +93,18 @@ def test_while_a_vault_is_suspicious_or_held_nothing_goes(aged: Vault, why: str)
     assert "The source is empty." in retention_judge(aged).verdicts[3].reasons[0]
 
 
-def test_while_a_copy_is_damaged_nothing_goes(aged: Vault) -> None:
-    """restic #828: the older version may be the last that is whole, and the newer one's confirmations say nothing."""
+def test_an_older_version_stays_while_the_newer_may_be_damaged_everywhere(ground: Ground, aged: Vault) -> None:
+    """restic #828: the newer one's confirmations said three copies, and the last whole version went."""
     assert let_grace_pass(aged)
-    Copy.unscoped.filter(vault=aged).update(state=CopyState.DAMAGED)
-    assert not going(aged) and prune_request(aged) is None
+    clock = ManualClock(SYSTEM_CLOCK.utcnow())
+    rotten, other, _ = Copy.unscoped.filter(vault=aged).order_by("location__name")
+    with transaction.atomic():
+        damage_note(rotten, {"data/ab/abcd": "its bytes do not hash to its name"}, clock=clock)
+    assert not going(aged) and prune_request(aged, clock=clock) is None
+    Copy.unscoped.filter(pk=other.pk).update(verified_at=clock.utcnow() - timedelta(days=1))
+    assert not going(aged), "it was read before the damage was found"
+    Copy.unscoped.filter(pk=other.pk).update(verified_at=clock.utcnow() + timedelta(days=1))
+    assert going(aged), "the damage is known to be of one place; that must not stop the others for ever"
 
 
 def test_only_copies_that_are_whole_and_in_use_now_count(ground: Ground, aged: Vault) -> None:
