@@ -16,7 +16,7 @@ class SourceExtent(models.Model):
 
     source:   the source's path.   path: the same, or where the disk was mounted, as restic writes names.
     device:   number of the file system, 0 when it was not met.
-    left_out: (pattern, files, folders) for each pattern of the source.
+    left_out: (pattern, files, folders) for each pattern of the source.   patterns: a mark of them all.
     spoiled, noisy, relabelled: files that changed badly in this backup (backups.policy.suspicion.Churn).
     alarm:    why such changes, of this backup and those before, look like an attack, until a person has looked.
     """
@@ -30,6 +30,7 @@ class SourceExtent(models.Model):
     mounted = models.BooleanField(default=False)
     missing = models.CharField(max_length=300, blank=True, help_text="why it could not be read; empty: it was")
     left_out = models.JSONField(default=list, blank=True)
+    patterns = models.CharField(max_length=16, blank=True)
     spoiled = models.IntegerField(default=0)
     noisy = models.IntegerField(default=0)
     relabelled = models.IntegerField(default=0)

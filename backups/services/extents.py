@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -55,7 +56,7 @@ class _Trusted:
 def sources_judge(vault: Vault, sources: Sequence[FoundSource], *, clock: Clock) -> Judged:
     """Judge each source, and each disk below it, by itself: what it holds and how it changed."""
     trusted = _trusted(vault, clock)
-    best = _baselines(trusted)
+    best = _baselines(trusted, {source.name: _mark(source) for source in sources})
     extents: list[SourceExtent] = []
     for source in sources:
         own, *mounts = _extents(source)
@@ -101,6 +102,7 @@ def _extents(source: FoundSource) -> Iterator[SourceExtent]:
         device=source.device,
         missing=source.missing[:REASON_CHARS],
         left_out=[[one.pattern, one.files, one.folders] for one in source.left_out.values()],
+        patterns=_mark(source),
     )
     for mount in source.mounts:
         if not source.missing:  # else its disks went with it, which is said once
@@ -111,7 +113,14 @@ def _extents(source: FoundSource) -> Iterator[SourceExtent]:
                 size_bytes=mount.size_bytes,
                 device=mount.device,
                 mounted=mount.mounted,
+                patterns=_mark(source),
             )
+
+
+def _mark(source: FoundSource) -> str:
+    """Return what tells the patterns of a source from others, "" when there are none."""
+    patterns = "\n".join(sorted(source.left_out))
+    return hashlib.sha256(patterns.encode()).hexdigest()[:16] if patterns else ""
 
 
 def _place(row: SourceExtent) -> PlaceFound:
@@ -147,24 +156,28 @@ def _trusted(vault: Vault, clock: Clock) -> _Trusted:
     return _Trusted(newest, since, extents)
 
 
-def _baselines(trusted: _Trusted) -> dict[_Key, Baseline]:
+def _baselines(trusted: _Trusted, patterns: Mapping[str, str]) -> dict[_Key, Baseline]:
+    """patterns: marks of those that each source has now."""
     devices: dict[_Key, set[int]] = {}
     for source, path, device in trusted.extents.values_list("source", "path", "device").distinct():
         if device:
             devices.setdefault((source, path), set()).add(device)
     last = {(row.source, row.path): row for row in SourceExtent.unscoped.filter(snapshot=trusted.newest)}
-    best = trusted.extents.values("source", "path").annotate(most=Max("files"), largest=Max("size_bytes"))
-    return {
-        key: Baseline(
+    best: dict[_Key, Baseline] = {}
+    kinds = trusted.extents.values("source", "path", "patterns").annotate(most=Max("files"), largest=Max("size_bytes"))
+    for source, path, mark, most, largest in kinds.values_list("source", "path", "patterns", "most", "largest"):
+        key, comparable = (source, path), mark == patterns.get(source)
+        if key in best and best[key].comparable:
+            continue
+        best[key] = Baseline(
             most,
             largest,
             frozenset(devices.get(key, ())),
             mounted=key in last and last[key].mounted,
             missing=key in last and bool(last[key].missing),
+            comparable=comparable,
         )
-        for source, path, most, largest in best.values_list("source", "path", "most", "largest")
-        for key in [(source, path)]
-    }
+    return best
 
 
 def _whole_reasons(before: Snapshot, found: Iterable[PlaceFound]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from backups.engine.format.crypto import MasterKey
 from backups.engine.format.key import FOR_SECRETS
 from backups.engine.format.repository import Config, new_vault, read_config
 from backups.models import Copy, Job, Organisation, Policy, Snapshot, Source, Vault, Wedding
+from backups.services.sources import patterns_check
 from providers import registry
 from providers.models import Location
 from providers.stores.base import Holds
@@ -109,8 +110,9 @@ def source_add(
 ) -> Source:
     """Add a folder to what goes into `vault`; adding it twice returns the first.
 
-    Raises ValidationError when the path is no absolute path of a folder that is there now.
+    Raises ValidationError when the path is no absolute path of a folder that is there now, or a pattern cannot be used.
     """
+    patterns_check(excludes)
     if not os.path.isabs(path):
         raise ValidationError(f"{path} is not an absolute path.")
     if not os.path.isdir(path):

@@ -8,6 +8,7 @@ from django import forms
 
 from backups.models import Organisation, Policy, Vault
 from backups.models.weddings import validate_zone
+from backups.services.sources import patterns_check
 from backups.services.vaults import vault_locations
 from providers.models import Location
 
@@ -81,19 +82,26 @@ class VaultForm(PlainForm):
         self.fields["locations"].initial = fit
 
 
-class SourceForm(PlainForm):
-    path = forms.CharField(
-        max_length=1000, label="Source folder", help_text="Absolute path of a folder on this machine."
-    )
+class PatternsForm(PlainForm):
     excludes = forms.CharField(
         required=False,
         label="Leave out",
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="One pattern per line, for example *.tmp",
+        help_text="One pattern per line, for example *.tmp or cache/. They hold for this folder alone.",
     )
 
     def clean_excludes(self) -> list[str]:
-        return [line.strip() for line in self.cleaned_data["excludes"].splitlines() if line.strip()]
+        lines = (line.strip() for line in self.cleaned_data["excludes"].splitlines())
+        patterns = list(dict.fromkeys(filter(None, lines)))
+        patterns_check(patterns)
+        return patterns
+
+
+class SourceForm(PatternsForm):
+    path = forms.CharField(
+        max_length=1000, label="Source folder", help_text="Absolute path of a folder on this machine."
+    )
+    field_order = ("path", "excludes")
 
 
 class RecoveryForm(PlainForm):

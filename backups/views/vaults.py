@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from backups.models import Organisation, Vault, Wedding
 from backups.services.organisations import organisation_create
 from backups.services.vaults import source_add, vault_create, vault_trust
-from backups.views.forms import OrganisationForm, SourceForm, VaultForm
+from backups.views.forms import OrganisationForm, VaultForm
 from wedbackup.core.access import admin_only, fetch, person, platform_only
 from wedbackup.core.models import User
 
@@ -74,24 +74,6 @@ def _vault_made(wedding: Wedding, form: VaultForm, actor: User) -> Vault:
         if path:
             source_add(vault, path, actor=actor)
     return vault
-
-
-@require_http_methods(["GET", "POST"])
-@platform_only
-def source_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
-    """Add a source folder to a vault."""
-    vault = fetch(Vault, request.user, vault_id, "wedding", "organisation")
-    form = SourceForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            source = source_add(vault, form.cleaned_data["path"], form.cleaned_data["excludes"], actor=person(request))
-        except ValidationError as error:
-            form.add_error("path", error.messages)
-        else:
-            messages.success(request, f"{source.path} goes into the vault from the next backup on.")
-            return redirect("wedding", vault.wedding_id) if vault.wedding_id else redirect("weddings")
-    context = {"form": form, "title": "Add a source folder", "button": "Add the folder", "lead": str(vault)}
-    return render(request, "backups/form.html", context | {"back_url": vault.wedding_id})
 
 
 @require_POST

@@ -16,6 +16,7 @@ ANYBODY = {"sign-in", "sign-out", "healthz", "notification"}
 PLATFORM = {
     "locations", "location", "location-validate", "location-validation", "organisations",
     "organisation-new", "wedding-new", "vault-new", "source-new", "retention", "recovery", "wedding-recover",
+    "sources", "source-out",
     "location-guide", "location-marker", "document-folder-new", "document-folder", "document-folder-fill",
     "document-folder-share", "document-folder-unshare", "document-folder-invite",
 }  # fmt: skip
@@ -28,6 +29,7 @@ ADMINS = {
     "traffic", "traffic-switch", "location-traffic", "location-pause", "breaker-reset", "line-measure",
 }  # fmt: skip
 POST_ONLY = {
+    "source-out",
     "wedding-back-up", "job-cancel", "job-retry", "location-validate", "location-switch", "alert-acknowledge",
     "sign-out",
     "vault-trust", "retention-hold", "retention-unlock",

@@ -37,6 +37,7 @@ class AuditTag(StrEnum):
     COPY_ADDED = "copy.added"
     VAULT_TRUSTED = "vault.trusted"
     SOURCE_ADDED = "source.added"
+    SOURCE_CHANGED = "source.changed"
     SOURCE_REMOVED = "source.removed"
     POLICY_CHANGED = "policy.changed"
     BACKUP_REQUESTED = "backup.requested"

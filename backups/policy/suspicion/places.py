@@ -38,6 +38,7 @@ class Baseline:
 
     devices: numbers of the file systems that it lay on.   mounted: it was another disk than the folder above.
     missing: it was missing in the newest of them, and a person said that this is as it should be.
+    comparable: the same patterns left files out then; if others did, only emptiness can be judged.
     """
 
     files: int
@@ -45,6 +46,7 @@ class Baseline:
     devices: frozenset[int] = frozenset()
     mounted: bool = False
     missing: bool = False
+    comparable: bool = True
 
 
 def place_reasons(pairs: Sequence[tuple[PlaceFound, Baseline | None]]) -> dict[str, str]:
@@ -77,6 +79,8 @@ def _reason(place: PlaceFound, best: Baseline | None) -> str:
         return ""
     if best.files and not place.files:
         return f"0 of {best.files:,} files are there. Is its card or disk connected?"
+    if not best.comparable:
+        return ""
     moved = _lies_elsewhere(place, best)
     below = SHRUNK_ELSEWHERE_BELOW if moved else SHRUNK_BELOW
     if place.files < best.files * below:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backups.models import Snapshot, SourceExtent, Vault
+from backups.services.sources import source_change
 from backups.services.vaults import source_add, vault_trust
 from backups.states import JobState
 from tests.backups.ground import Ground, fill
@@ -114,3 +115,13 @@ def test_a_pattern_that_cannot_be_read_is_told_and_leaves_nothing_out(ground: Gr
     job = ground.back_up(vault)
     assert job.state == JobState.DEGRADED and job.result["files"] == 44
     assert "[z-a]* cannot be understood" in job.message and "Until then it leaves nothing out." in job.message
+
+
+def test_what_a_person_left_out_is_no_loss_and_all_gone_is(ground: Ground, vault: Vault, card: Path) -> None:
+    source = vault.sources.get(path=str(card))
+    source_change(source, ["picture 0*"], actor="alice")
+    assert ground.back_up(vault).state == JobState.COMPLETED  # 21 of 31
+    source_change(source, ["picture*"], actor="alice")
+    assert ground.back_up(vault).state == JobState.COMPLETED  # 1 of 31
+    source_change(source, ["*"], actor="alice")
+    assert ground.back_up(vault).state == JobState.DEGRADED
