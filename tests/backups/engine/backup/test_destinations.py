@@ -1,23 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import threading
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backups.engine.backup import crew as backup_crew
-from backups.engine.backup import fanout
+from backups.engine.backup import fanout, opening
 from backups.engine.errors import Cancelled, TooFewCopies
 from backups.engine.format import FileKind, format_time, to_nanoseconds
+from backups.engine.format.lock import LockHold, hold_lock
 from backups.engine.format.repository import Repository
 from backups.engine.progress import CancelToken, Progress
 from providers.stores.base import Proof
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
-from tests.backups.engine.backing import Interposed, Studio, read_files
+from tests.backups.engine.backing import Interposed, LaterClock, Studio, read_files
 from tests.backups.engine.places import PREFIX, SECRET, Place, fresh_vault
 from tests.restic import stock
 
@@ -48,6 +53,50 @@ def test_a_place_that_dies_on_the_way_does_not_stop_the_others(
     assert [result.outcomes[key].complete for key in "ac"] == [True, True]
     assert result.outcomes["a"].proof is Proof.READ_BACK
     assert not studio.names("b", "snapshots") and not studio.names("b", "index")
+    studio.check("ac")
+
+
+class Advancing(LaterClock):
+    """The machine's clock, moved on by the test."""
+
+    ahead = 0.0
+
+    def utcnow(self) -> Any:
+        return super().utcnow() + timedelta(seconds=self.ahead)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+def test_a_place_that_died_half_an_hour_ago_does_not_end_a_long_backup(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """restic #4199, #4274: its lock could not be refreshed, and the whole run failed after hours of uploading."""
+    clock, holds = Advancing(), []
+
+    @contextlib.contextmanager
+    def noted(*args: Any, **options: Any) -> Iterator[LockHold]:
+        with hold_lock(*args, **options) as hold:
+            holds.append(hold)
+            yield hold
+
+    def half_an_hour_passes(name: str) -> None:
+        for _ in range(0 if clock.ahead or "/data/" not in name else 6):
+            clock.ahead += 300
+            holds[0].refresh()
+
+    monkeypatch.setattr(opening, "hold_lock", noted)
+    dying = FaultyStore(
+        studio.places["b"].store,
+        [
+            StoreFault(Effect.CUT, Operation.PUT, match="locks/", skip=1, times=None),
+            StoreFault(Effect.CUT, Operation.PUT, match="data/", times=None),
+        ],
+    )
+    slow = Interposed(studio.places["a"].store, half_an_hour_passes)
+    result = studio.backup(stores={"a": slow, "b": dying}, needed=2, workers=0, clock=clock)
+    assert clock.ahead == 1800 and all(fault.hits for fault in dying.plan)
+    assert [result.outcomes[key].complete for key in "abc"] == [True, False, True]
     studio.check("ac")
 
 
