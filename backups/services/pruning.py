@@ -11,7 +11,7 @@ from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import PruneResult, prune
 from backups.models import Copy, ForgottenSnapshot, Snapshot, Vault
 from backups.services.opening import copies_of, copies_open
-from backups.services.retention import forgotten_ids, owing, retention_mark
+from backups.services.retention import forgotten_of, owing, retention_mark
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
@@ -30,7 +30,7 @@ def run_prune(context: JobContext) -> Outcome:
     going = list(retention_mark(vault, clock=clock).ripe)
     unpruned = [copy.location.name for copy in owing(vault)]
     with _repositories(vault, clock) as (repositories, left_out):
-        forgotten = forget(repositories, forgotten_ids(vault).union(going), clock=clock)
+        forgotten = forget(repositories, going, forgotten=forgotten_of(vault), clock=clock)
         _forget_rows(context, vault, going)
         able = {label: copy for label, copy in repositories.items() if label not in forgotten.failures}
         result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)

@@ -6,6 +6,8 @@ mark away: another policy, a hold, a suspicion. Only what was marked for so long
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
@@ -132,7 +134,8 @@ def _damage(vault: Vault) -> str:
 def _proves_now(copy: Copy) -> bool:
     """Whether what was confirmed at this copy counts today: it is whole as far as it goes, and can be read."""
     capabilities = kind_named(copy.location.kind).store_class().capabilities
-    known = copy.state in {CopyState.CURRENT, CopyState.BEHIND} and copy.location.enabled
+    answers = copy.location.enabled and copy.location.breaker != Location.Breaker.OPEN
+    known = answers and copy.state in {CopyState.CURRENT, CopyState.BEHIND}
     return bool(known and capabilities.countable and capabilities.online)
 
 
@@ -147,9 +150,16 @@ def retention_mark(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Judgement:
     return judgement
 
 
-def forgotten_ids(vault: Vault) -> frozenset[str]:
-    """Return the ids of the vault's snapshots that were forgotten: none of them may come back."""
-    return frozenset(ForgottenSnapshot.unscoped.filter(vault=vault).values_list("restic_id", flat=True))
+def forgotten_among(vault: Vault, ids: Collection[str]) -> set[str]:
+    """Return which of these snapshots were forgotten: none of them may come back.
+
+    What the database has a row of was not, so that next to nothing is left to ask for.
+    """
+    unknown = set(ids).difference(Snapshot.unscoped.filter(vault=vault).values_list("restic_id", flat=True))
+    if not unknown:
+        return set()
+    rows = ForgottenSnapshot.unscoped.filter(vault=vault, restic_id__in=unknown)
+    return set(rows.values_list("restic_id", flat=True))
 
 
 def owing(vault: Vault) -> list[Copy]:
@@ -162,7 +172,8 @@ def owing(vault: Vault) -> list[Copy]:
 
 def forgotten_of(vault: Vault) -> Forgotten:
     """Return what no copy of the vault may bring back, as the engine takes it; copies by `copy_key`."""
-    return Forgotten(forgotten_ids(vault), frozenset(copy_key(copy) for copy in owing(vault)))
+    unpruned = frozenset(copy_key(copy) for copy in owing(vault))
+    return Forgotten(functools.partial(forgotten_among, vault), unpruned)
 
 
 def prune_request(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:

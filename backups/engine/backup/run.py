@@ -153,6 +153,7 @@ class _Run:
         self._ledger = ledger
         self._cancel = cancel
         self._stack = stack
+        self._forgotten = NOTHING_FORGOTTEN  # until it is known what is listed
         self._config = request.config or read_config(request.master, request.vault_files[0])
         vault = vault_of(request.master, self._config, request.vault_files)
         self._opening = Opening(request.destinations, request.prefix, vault, ledger)
@@ -191,7 +192,9 @@ class _Run:
     def _visible(self, copies: list[VaultCopy]) -> list[VaultCopy]:
         """Hide what was forgotten, and what only forgotten snapshots needed."""
         keys = {copy.number: self._request.destinations[copy.number].key for copy in copies}
-        shown = self._request.forgotten.visible({keys[copy.number]: copy.listing for copy in copies})
+        listed = {snapshot for copy in copies for snapshot in copy.listing[FileKind.SNAPSHOTS]}
+        self._forgotten = self._request.forgotten.asked_for(listed)
+        shown = self._forgotten.visible({keys[copy.number]: copy.listing for copy in copies})
         return [replace(copy, listing=shown[keys[copy.number]]) for copy in copies]
 
     def _publish(
@@ -213,7 +216,7 @@ class _Run:
             found,
             ledger,
             request.copies_needed,
-            request.forgotten,
+            self._forgotten,
             self._cancel,
         )
         publishing.catch_up()

@@ -6,7 +6,7 @@ So a copy can be listed, compared, verified and brought up to date by somebody w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,16 +53,23 @@ class CopyProblem:
 Listing = dict[FileKind, dict[str, int]]
 
 
+_NOTHING: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What went for good, so that no copy brings it back to another.
 
-    snapshots: ids of snapshots that were forgotten.
-    unpruned:  labels of copies that missed a prune: among their packs and indexes is what only those snapshots needed.
+    among:    says which of some snapshots, by id, were forgotten; asked, because over the years they are very many.
+    unpruned: labels of copies that missed a prune: among their packs and indexes is what only those snapshots needed.
     """
 
-    snapshots: frozenset[str] = frozenset()
+    among: Callable[[Collection[str]], Collection[str]] = _NOTHING.intersection
     unpruned: frozenset[str] = frozenset()
+
+    def asked_for(self, ids: Collection[str]) -> Forgotten:
+        """Ask about these snapshots once; return the answer, which any thread may use."""
+        return Forgotten(frozenset(self.among(ids)).intersection, self.unpruned)
 
     def visible(self, listings: Mapping[str, Listing]) -> dict[str, Listing]:
         """Return what others may take of each copy, those that missed no prune first.
@@ -70,13 +77,14 @@ class Forgotten:
         A copy that missed one shows only what the others list as well, unless it alone has a snapshot that is kept, or
         all have missed one: then the whole of it is taken, and the next prune sorts it.
         """
+        gone = self.among({snapshot for listing in listings.values() for snapshot in listing[FileKind.SNAPSHOTS]})
         shown = {
             label: {kind: dict(listing[kind]) for kind in listing}
             for label, listing in sorted(listings.items(), key=lambda item: item[0] in self.unpruned)
         }
         for listing in shown.values():
-            for snapshot_id in self.snapshots & listing[FileKind.SNAPSHOTS].keys():
-                del listing[FileKind.SNAPSHOTS][snapshot_id]
+            for snapshot_id in gone:
+                listing[FileKind.SNAPSHOTS].pop(snapshot_id, None)
         settled = [listing for label, listing in shown.items() if label not in self.unpruned]
         known = {kind: {file_id for listing in settled for file_id in listing[kind]} for kind in READING_ORDER}
         for label in self.unpruned & shown.keys() if settled else ():

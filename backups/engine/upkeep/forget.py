@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from backups.engine.errors import EngineError, Locked
 from backups.engine.format import FileKind
 from backups.engine.format.repository import Repository
-from backups.engine.upkeep.copies import list_kind
+from backups.engine.upkeep.copies import NOTHING_FORGOTTEN, Forgotten, list_kind
 from backups.engine.upkeep.exclusive import lock_each
 from providers.stores.errors import StoreError
 from wedbackup.core.clock import Clock
@@ -32,10 +32,17 @@ class ForgetResult:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def forget(copies: Mapping[str, Repository], snapshot_ids: Collection[str], *, clock: Clock) -> ForgetResult:
+def forget(
+    copies: Mapping[str, Repository],
+    snapshot_ids: Collection[str],
+    *,
+    forgotten: Forgotten = NOTHING_FORGOTTEN,
+    clock: Clock,
+) -> ForgetResult:
     """Remove snapshot files from every copy that answers; one that does not is brought in line when it does.
 
-    snapshot_ids: full hex ids, also of what was forgotten earlier; one that a copy does not have is no error.
+    snapshot_ids: full hex ids; one that a copy does not have is no error.
+    forgotten:    what was forgotten earlier goes as well, where it was missed.
 
     Raises LastSnapshot before anything is removed, Locked or StoreError when no copy can be worked on.
     """
@@ -48,15 +55,16 @@ def forget(copies: Mapping[str, Repository], snapshot_ids: Collection[str], *, c
                 there[label] = set(list_kind(repository, FileKind.SNAPSHOTS))
             except StoreError as exc:
                 result.failures[label] = str(exc)
-        every = set().union(*there.values())
-        if every and every <= set(snapshot_ids):
+        every: set[str] = set().union(*there.values())
+        doomed = set(snapshot_ids).union(forgotten.among(every))
+        if every and every <= doomed:
             raise LastSnapshot(f"all {len(every)} snapshots at {', '.join(there)} would go")
         for label, ids in there.items():
             repository, hold = held[label]
             removed = result.forgotten.setdefault(label, [])
             try:
                 hold.confirm()
-                for snapshot_id in sorted(ids & set(snapshot_ids)):
+                for snapshot_id in sorted(ids & doomed):
                     repository.store.delete(repository.name(FileKind.SNAPSHOTS, snapshot_id))
                     removed.append(snapshot_id)
             except (StoreError, Locked) as exc:

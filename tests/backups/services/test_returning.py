@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backups.models import Copy, Job, Snapshot, Vault
+from backups.services import retention
 from backups.services.copies import catch_up_request
 from backups.services.retention import owing, prune_request
 from backups.services.vaults import vault_secret
@@ -77,6 +80,23 @@ def test_what_was_forgotten_comes_back_from_nowhere_and_goes_where_it_was_missed
     assert set(states) == {CopyState.CURRENT}
     for place in range(3):
         stock.check(ground.repository(vault, place), vault_secret(vault), "--check-unused")
+
+
+def test_what_was_forgotten_is_asked_of_the_database_by_the_jobs_own_thread(
+    ground: Ground, away: tuple[Vault, set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of the engine that asked would leave a connection open at each backup."""
+    vault, _ = away
+    threads = set()
+
+    def noted(*args: Any) -> set[str]:
+        threads.add(threading.current_thread())
+        return real(*args)
+
+    real = retention.forgotten_among
+    monkeypatch.setattr(retention, "forgotten_among", noted)
+    assert ground.back_up(vault).state == JobState.COMPLETED
+    assert threads == {threading.current_thread()}
 
 
 def test_nothing_of_an_absent_place_stops_the_others(ground: Ground, away: tuple[Vault, set[str]]) -> None:
