@@ -2,7 +2,7 @@
 
 A process that was killed between publishing a snapshot and recording it leaves one; so does a database that was brought
 back from an older backup of it. What is recorded is what can be read of it: nothing is confirmed of any copy before it
-was checked there, and it expires by the same rules as all others.
+was checked there, it is no measure for others because its sources were not judged, and it expires by the same rules.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from backups.models import Snapshot, Vault
 from backups.services.opening import OpenCopies
 from backups.services.vaults import vault_master
 from backups.worker import JobContext
+
+UNJUDGED = "It was recorded after a breakdown, and its folders were not compared with what they held before."
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ def snapshots_adopt(
                 file_count=len(sizes),
                 source_bytes=sum(sizes),
                 stored_bytes=0,
+                suspicion=UNJUDGED,
             )
         )
     with context.fenced():

@@ -48,6 +48,7 @@ def test_what_a_killed_process_published_is_recorded_by_the_next_backup(ground: 
     assert newest.file_count == oldest.file_count == adopted.file_count - 1
     assert adopted.source_bytes == oldest.source_bytes + 70_000
     assert oldest.taken_at < adopted.taken_at < newest.taken_at
+    assert adopted.suspicion and not newest.suspicion, "its sources were not judged, so it is no measure for others"
     assert not adopted.confirmations.exists() and adopted.acknowledged_at is None, "nothing was proved of it yet"
     assert adopted.restic_id in {verdict.snapshot_id for verdict in retention_judge(unrecorded).verdicts}
     for job in check_request(copies_of(unrecorded), read_data=True):
