@@ -34,6 +34,7 @@ class SourceExtent(models.Model):
     spoiled = models.IntegerField(default=0)
     noisy = models.IntegerField(default=0)
     relabelled = models.IntegerField(default=0)
+    odd = models.BigIntegerField(null=True, help_text="files that are noise or zeros; empty: nobody looked")
     alarm = models.CharField(max_length=300, blank=True)
 
     objects = ScopedManager(SourceExtentQuerySet)

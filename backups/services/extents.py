@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.db.models import Max, Q, QuerySet, Sum
 
-from backups.engine.backup.selection import Changes, FoundSource
+from backups.engine.backup.selection import FoundSource
 from backups.engine.format.gonames import quote_name, unquote_name
 from backups.models import Snapshot, Source, SourceExtent, Vault
 from backups.policy.suspicion import (
@@ -17,6 +17,7 @@ from backups.policy.suspicion import (
     Churn,
     PlaceFound,
     churn_suspicion,
+    is_rewritten,
     lost_files,
     place_reasons,
     tell,
@@ -62,7 +63,7 @@ def sources_judge(vault: Vault, sources: Sequence[FoundSource], *, clock: Clock)
         own, *mounts = _extents(source)
         if not source.missing:
             most = best.get((source.name, source.name), Baseline(0, 0)).files
-            _judge_changes(vault, own, source.changes, most, trusted.since, clock)
+            _judge_changes(vault, own, source, most, trusted.since, clock)
         extents += [own, *mounts]
     found = {(row.source, row.path): _place(row) for row in extents}
     if trusted.newest is not None and not best:
@@ -103,6 +104,7 @@ def _extents(source: FoundSource) -> Iterator[SourceExtent]:
         missing=source.missing[:REASON_CHARS],
         left_out=[[one.pattern, one.files, one.folders] for one in source.left_out.values()],
         patterns=_mark(source),
+        odd=None if source.missing else source.odd,
     )
     for mount in source.mounts:
         if not source.missing:  # else its disks went with it, which is said once
@@ -127,17 +129,23 @@ def _place(row: SourceExtent) -> PlaceFound:
     return PlaceFound(row.path, row.files, row.size_bytes, row.device, row.mounted, row.missing)
 
 
-def _judge_changes(vault: Vault, row: SourceExtent, changes: Changes, most: int, since: int, clock: Clock) -> None:
+def _judge_changes(vault: Vault, row: SourceExtent, source: FoundSource, most: int, since: int, clock: Clock) -> None:
     """Count into `row` what changed badly, and raise its alarm if it is too much, or was and nobody has looked.
 
     most: files that the source held at its best.   since: number of the snapshot that a person has judged last.
     """
+    changes = source.changes
     rows = SourceExtent.unscoped.filter(snapshot__vault=vault, source=row.source, path=row.path, missing="").order_by()
     before = rows.order_by("-snapshot__number").select_related("snapshot").first()
     held = before.files if before is not None else 0
     gone = lost_files(before=held, now=row.files, new=changes.new, moved=changes.moved)
-    row.spoiled = changes.spoiled + min(gone, changes.spoiled_new)
-    row.noisy, row.relabelled = changes.noisy, changes.relabelled
+    replaced = min(gone, changes.spoiled_new)
+    row.spoiled, row.noisy, row.relabelled = changes.spoiled + replaced, changes.noisy, changes.relabelled
+    if before is not None and before.odd is not None:  # what a run saw that was killed before it could tell
+        came = changes.noisy + changes.copied_odd + changes.spoiled_new - replaced
+        row.spoiled = max(row.spoiled, source.odd - before.odd - came)
+    if is_rewritten(changes.rewritten, max(most, held)):
+        row.spoiled = max(row.spoiled, changes.rewritten)
     young = rows.filter(snapshot__taken_at__gte=clock.utcnow() - BEST_OF, snapshot__number__gt=since)
     earlier = young.aggregate(spoiled=Sum("spoiled"), noisy=Sum("noisy"), relabelled=Sum("relabelled"))
     churn = Churn(row.spoiled, row.noisy, row.relabelled) + Churn(**{name: n or 0 for name, n in earlier.items()})

@@ -9,10 +9,12 @@ import os
 import random
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backups.models import Snapshot, Vault
+from backups.services import backups
 from backups.services.vaults import vault_trust
 from backups.states import JobState
 from tests.backups.ground import Ground
@@ -173,5 +175,55 @@ def write_new_caches(folder: Path) -> None:
 def test_a_days_work_is_no_alarm(ground: Ground, vault: Vault, folder: Path, work: object) -> None:
     assert callable(work)
     work(folder)
+    job = ground.back_up(vault)
+    assert job.state == JobState.COMPLETED, job.message
+
+
+def test_what_was_odd_from_the_beginning_may_change_but_not_all_at_once(ground: Ground) -> None:
+    """Formats that nobody here knows, and names that never fitted, are no alarm while people work with them."""
+    vault, folder = ground.vault(), ground.source() / "shoot"
+    folder.mkdir()
+    for number in range(100):
+        (folder / f"DSC_{number:04}.jpg").write_bytes(noise.randbytes(900))
+    ground.back_up(vault)
+    for file in pictures(folder)[:60]:
+        file.write_bytes(noise.randbytes(900))
+    assert ground.back_up(vault).state == JobState.COMPLETED
+
+    for file in [*pictures(folder), *ground.source().glob("part */*.jpg")]:
+        file.write_bytes(noise.randbytes(900))
+
+    assert "overwritten with noise or zeros" in ground.back_up(vault).message
+
+
+def test_an_attack_is_seen_although_the_run_that_saw_it_was_killed(
+    ground: Ground, vault: Vault, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: the files do not change again, so the next run alone has nothing to tell."""
+
+    class Killed(Exception):
+        """As if the process had ended here."""
+
+    killed = []
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        killed.append(True)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "backup_record", die)
+        write_zeros(folder)
+        ground.back_up(vault)
+
+    job = ground.back_up(vault)
+
+    assert killed and job.state == JobState.DEGRADED
+    assert "100 of 217 files were overwritten with noise or zeros" in job.message
+
+
+def test_without_the_cache_of_folders_nothing_is_an_attack(ground: Ground, vault: Vault, settings: Any) -> None:
+    """Everything is read as if it were new; it is known by its content."""
+    (cache,) = settings.CACHE_DIR.glob("*.sqlite3")
+    cache.unlink()
     job = ground.back_up(vault)
     assert job.state == JobState.COMPLETED, job.message

@@ -31,8 +31,7 @@ class ReadFile(NamedTuple):
     """One file as it was read.
 
     node: its JSON node, None when it could not be.   size: of what was read [bytes].
-    head: what its first bytes say; PLAIN when all of its content was stored before.
-    moved: it was stored before, and is more than zeros.
+    head: what its first bytes say.   moved: all of its content was stored before, and is more than zeros.
     """
 
     node: bytes | None
@@ -89,7 +88,7 @@ class FileReader:
         problem = None if reading.stable else Problem(name, f"it changed during each of {tries} readings", stored=True)
         head = judge_head(name, self._head)
         moved = self._writer.added == added and head is not Head.BLANK
-        return ReadFile(node, reading.blobs, reading.size, problem, Head.PLAIN if moved else head, moved)
+        return ReadFile(node, reading.blobs, reading.size, problem, head, moved)
 
     def _read_once(self, fd: int, compressible: bool) -> _Reading | None:
         before = os.fstat(fd)

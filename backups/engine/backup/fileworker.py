@@ -88,6 +88,7 @@ class FileWorker:
                 files.append(self._reader.read(folder_fd, name))
         finally:
             os.close(folder_fd)
+        named = [(name, file) for (_, name), file in zip(part.files, files, strict=True) if file.moved or file.head]
         return ReadPart(
             part.number,
             slots,
@@ -95,9 +96,9 @@ class FileWorker:
             b"".join([blob for file in files for blob in file.blobs]),
             sum(file.size for file in files),
             [file.problem for file in files if file.problem],
-            tuple([slot for slot, file in zip(slots, files, strict=True) if file.moved]),
-            tuple([slot for slot, file in zip(slots, files, strict=True) if file.head >= Head.SPOILED]),
-            tuple([slot for slot, file in zip(slots, files, strict=True) if file.head is Head.NOISE]),
+            tuple([name for name, file in named if file.moved]),
+            tuple([name for name, file in named if file.head >= Head.SPOILED]),
+            tuple([name for name, file in named if file.head is Head.NOISE]),
         )
 
     def _root_fd(self, root: int) -> int:

@@ -21,11 +21,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vault (repository_id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS folder (
     path BLOB PRIMARY KEY, signature BLOB NOT NULL, tree_id BLOB NOT NULL, content BLOB NOT NULL, nodes BLOB NOT NULL,
-    settled_before INTEGER NOT NULL, settled INTEGER NOT NULL
+    settled_before INTEGER NOT NULL, settled INTEGER NOT NULL, odd BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS document (file_id TEXT PRIMARY KEY, stored BLOB NOT NULL);
 """
-_VERSION = 2  # of the schema and of what the signature covers; another one starts anew
+_VERSION = 3  # of the schema and of what the signature covers; another one starts anew
 
 
 class CachedFolder(NamedTuple):
@@ -36,6 +36,7 @@ class CachedFolder(NamedTuple):
     nodes:          JSON nodes of all entries, by name.
     settled_before: an entry written at or after this time [ns] may have changed again without showing it.
     settled:        no entry was that young.
+    odd:            names of files that are noise or zeros (`heads`), joined by slashes.
     """
 
     signature: bytes
@@ -44,6 +45,11 @@ class CachedFolder(NamedTuple):
     nodes: bytes
     settled_before: int
     settled: bool
+    odd: bytes = b""
+
+    @property
+    def odd_names(self) -> list[bytes]:
+        return self.odd.split(b"/") if self.odd else []
 
     def node_list(self) -> list[bytes]:
         """Return the nodes; raises Damaged."""
@@ -85,7 +91,7 @@ class FolderCache:
 
     def get(self, path: bytes) -> CachedFolder | None:
         row = self._run(
-            "SELECT signature, tree_id, content, nodes, settled_before, settled FROM folder WHERE path=?", (path,)
+            "SELECT signature, tree_id, content, nodes, settled_before, settled, odd FROM folder WHERE path=?", (path,)
         )
         return CachedFolder(*row[0]) if row else None
 
@@ -108,7 +114,7 @@ class FolderCache:
     def put(self, path: bytes, folder: CachedFolder) -> None:
         """Remember a folder; becomes lasting with `commit`."""
         self._begin()
-        self._run("REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?, ?)", (path, *folder))
+        self._run("REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (path, *folder))
 
     def forget(self, path: bytes) -> None:
         """Forget a folder and everything below it."""

@@ -75,8 +75,8 @@ class ReadPart(NamedTuple):
 
     slots, nodes: where each file belongs, and its JSON node, None when there is nothing to store.
     content:      all their blob ids, one after the other.   size: what was read [bytes].
-    moved:        slots of files whose content was stored before.
-    spoiled:      slots of those that are no longer what their names say.   noisy: of those that are noise.
+    moved:        names of files whose content was stored before.
+    spoiled:      names of those that are not what they say.   noisy: of those that are noise, and say nothing.
     """
 
     number: int
@@ -85,9 +85,9 @@ class ReadPart(NamedTuple):
     content: bytes
     size: int
     problems: list[Problem]
-    moved: tuple[int, ...] = ()
-    spoiled: tuple[int, ...] = ()
-    noisy: tuple[int, ...] = ()
+    moved: tuple[bytes, ...] = ()
+    spoiled: tuple[bytes, ...] = ()
+    noisy: tuple[bytes, ...] = ()
 
 
 class BatchDone(NamedTuple):

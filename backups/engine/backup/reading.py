@@ -241,6 +241,9 @@ class SourceReading:
         """Build the trees of `folder` and of every parent that waited for nothing else."""
         while True:
             del self._open[folder.number]
+            odd = len(folder.odd) if folder.cached is None else len(folder.cached.odd_names)
+            for source in folder.sources:
+                source.odd += odd
             tree_id = self._build_tree(folder)
             parent = folder.parent
             if parent is None:
@@ -272,7 +275,10 @@ class SourceReading:
         if folder.whole:
             content = cached.content if cached is not None else b"".join(folder.content)
             settled = cached is not None or folder.settled
-            row = CachedFolder(folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled)
+            odd = cached.odd if cached is not None else b"/".join(sorted(folder.odd))
+            row = CachedFolder(
+                folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled, odd
+            )
             self._cache.put(folder.path, row)
         return tree_id
 
@@ -299,13 +305,19 @@ class SourceReading:
 
 
 def _note_heads(folder: Folder, part: ReadPart) -> None:
-    spoiled, noisy = set(part.spoiled), set(part.noisy)
+    moved, odd = set(part.moved), {*part.spoiled, *part.noisy}
+    folder.odd |= odd
+    rewritten = (odd & folder.changed) - moved
+    became = rewritten - folder.was_odd
+    odd_new = odd - folder.older
     for source in folder.sources:
         changes = source.changes
-        changes.moved += len(set(part.moved) - folder.older)
-        changes.spoiled += len(spoiled & folder.changed)
-        changes.noisy += len(noisy & folder.changed)
-        changes.spoiled_new += len((spoiled | noisy) - folder.older)
+        changes.moved += len(moved - folder.older)
+        changes.rewritten += len(rewritten)
+        changes.spoiled += len(became.intersection(part.spoiled))
+        changes.noisy += len(became.intersection(part.noisy))
+        changes.spoiled_new += len(odd_new - moved)
+        changes.copied_odd += len(odd_new & moved)
 
 
 def _folder_node(name: bytes, folder: Folder, tree_id: bytes) -> bytes:

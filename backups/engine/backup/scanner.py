@@ -55,7 +55,8 @@ class Folder:
     previous_tree:  its tree according to the cache.
     whole:          every entry was stored as it was.
     sources:        those that want what is in it.   mounts: the disks below a source that it lies on.
-    older:          slots of files to be read that were there before.   changed: those with another state now.
+    older:          names of files to be read that were there before.   changed: those with another state now.
+    odd:            names of files that are noise or zeros.   was_odd: of those that were.
     """
 
     number: int
@@ -77,8 +78,10 @@ class Folder:
     whole: bool = True
     sources: tuple[FoundSource, ...] = ()
     mounts: tuple[Place, ...] = ()
-    older: set[int] = field(default_factory=set)
-    changed: set[int] = field(default_factory=set)
+    older: set[bytes] = field(default_factory=set)
+    changed: set[bytes] = field(default_factory=set)
+    odd: set[bytes] = field(default_factory=set)
+    was_odd: frozenset[bytes] = frozenset()
 
 
 @dataclass
@@ -194,6 +197,7 @@ class Scanner:
     def _take_changed(self, folder: Folder, entries: list[Entry], fd: int, scan: Scan) -> None:
         cached = self._cache.get(folder.path)
         before = {unquote_name(fields["name"]): (node, fields) for node, fields in _old_nodes(cached)}
+        folder.was_odd = frozenset(cached.odd_names if cached else ())
         folder.nodes = [None] * len(entries)
         folder.settled = all(_written_at(status) < folder.settled_before for _, status in entries)
         for slot, (name, status) in enumerate(entries):
@@ -210,12 +214,14 @@ class Scanner:
                     folder.content.extend(map(bytes.fromhex, old[1]["content"]))
                     scan.files_unchanged += 1
                     scan.bytes_unchanged += status.st_size
+                    if name in folder.was_odd:
+                        folder.odd.add(name)
                     continue
                 scan.files.append(FileToRead(slot, name, status.st_size))
                 if old:
-                    folder.older.add(slot)
+                    folder.older.add(name)
                     if not _same_state(old[1], status):  # else it is read again to be sure
-                        folder.changed.add(slot)
+                        folder.changed.add(name)
                     scan.files_changed += 1
                 else:
                     scan.files_new += 1
@@ -287,7 +293,7 @@ def _same_state(old: dict[str, Any], status: os.stat_result) -> bool:
 def _count_relabelled(folder: Folder, files: list[FileToRead], gone: Collection[bytes]) -> int:
     named = [name for name in gone if suffix_of(name) in KNOWN_SUFFIXES]
     names = frozenset((*named, *(os.path.splitext(name)[0] for name in named)))
-    return sum(file.slot not in folder.older and is_relabelled(file.name, names) for file in files)
+    return sum(file.name not in folder.older and is_relabelled(file.name, names) for file in files)
 
 
 def _old_nodes(cached: CachedFolder | None) -> Iterator[tuple[bytes, dict[str, Any]]]:

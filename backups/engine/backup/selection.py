@@ -60,9 +60,11 @@ class Changes:
     """How a source differs from the run before, in files.
 
     new, changed:  by name.   moved: new ones whose content was stored before, under another name.
-    spoiled:       changed ones that are no longer what their names say: zeros, nothing or noise.
-    noisy:         changed ones that are noise, whose names promise nothing.
+    spoiled:       changed ones that are no longer what their names say, and were: zeros, nothing or noise.
+    noisy:         changed ones that are noise and were not, whose names promise nothing.
+    rewritten:     changed ones that are noise or zeros, whatever they were before.
     spoiled_new:   new ones of both kinds: they stand for a loss only where as many others are gone.
+    copied_odd:    new ones of both kinds whose content was stored before.
     relabelled:    new ones named as one that is gone, with an unknown suffix.
     """
 
@@ -71,7 +73,9 @@ class Changes:
     moved: int = 0
     spoiled: int = 0
     noisy: int = 0
+    rewritten: int = 0
     spoiled_new: int = 0
+    copied_odd: int = 0
     relabelled: int = 0
 
 
@@ -81,6 +85,7 @@ class FoundSource(Place):
 
     missing:  why it could not be read, for people; "" when it was. Then nothing of it is in the snapshot.
     mounts:   disks below it, those of earlier runs among them.
+    odd:      files that are noise or zeros, whether they changed or not.
     left_out: what its patterns left out, those that left out nothing as well.
     faults:   (pattern, reason) of patterns that cannot be used and left nothing out.
     """
@@ -90,6 +95,7 @@ class FoundSource(Place):
     missing: str = ""
     mounts: list[Place] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
+    odd: int = 0
     left_out: dict[str, LeftOut] = field(default_factory=dict)
 
     @property

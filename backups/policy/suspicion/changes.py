@@ -16,6 +16,9 @@ RELABELLED_FROM, RELABELLED_SHARE = 5, 0.1
 # Caches and containers of other programs are noise by nature and change at will, but hardly most files of a folder.
 NOISY_FROM, NOISY_SHARE = 10, 0.5
 
+# Formats that nobody here knows look like noise from the beginning; nobody rewrites nearly all of them at once.
+REWRITTEN_FROM, REWRITTEN_SHARE = 10, 0.8
+
 
 @dataclass(frozen=True, slots=True)
 class Churn:
@@ -40,6 +43,11 @@ def lost_files(*, before: int, now: int, new: int, moved: int) -> int:
     before, now: how many it held.   new: names that were not there.   moved: those of them with content known before.
     """
     return max(0, before + new - now - moved)
+
+
+def is_rewritten(count: int, files: int) -> bool:
+    """Whether nearly all files of a source were overwritten with noise in one go, whatever they were before."""
+    return _many(count, files, REWRITTEN_FROM, REWRITTEN_SHARE)
 
 
 def churn_suspicion(churn: Churn, files: int) -> str:
