@@ -106,7 +106,8 @@ class Copy(models.Model):
     required:  the backup waits for it; other copies may lag and are caught up.
     verified_at: since then every byte of what it held was read and right: the beginning of the last whole reading.
     reading_began_at, parts_read: of the whole reading that is under way, part by part; None, 0: none is.
-    pruned_at: what was forgotten after it may still lie here: then the copy gives nothing to others.
+    rid_of:    the newest tombstone (its key grows) of whose snapshot nothing lies here any more; of what was forgotten
+               after it something may, and then the copy gives nothing to others.
     """
 
     vault = models.ForeignKey(Vault, on_delete=models.CASCADE, related_name="copies")
@@ -118,9 +119,7 @@ class Copy(models.Model):
     sampled_at = models.DateTimeField(null=True, blank=True, help_text="when pieces of it were last read at random")
     reading_began_at = models.DateTimeField(null=True, blank=True, editable=False)
     parts_read = models.PositiveSmallIntegerField(default=0, editable=False)
-    pruned_at = models.DateTimeField(
-        null=True, blank=True, help_text="when it was last rid of everything that was forgotten"
-    )
+    rid_of = models.PositiveBigIntegerField(default=0, editable=False)
     stored_bytes = models.BigIntegerField(default=0)
     last_error = models.CharField(max_length=300, blank=True)
 

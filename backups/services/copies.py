@@ -44,8 +44,7 @@ def copy_add(vault: Vault, location: Location, *, actor: User | str, clock: Cloc
     """
     location_check_fit(location)
     waited_for = Copy.unscoped.filter(vault=vault, required=True).count()
-    required = waited_for < vault.policy.copies_needed
-    copy = Copy(vault=vault, location=location, required=required, pruned_at=clock.utcnow())
+    copy = Copy(vault=vault, location=location, required=waited_for < vault.policy.copies_needed)
     with transaction.atomic():
         copy.full_clean()
         copy.save(force_insert=True)

@@ -11,7 +11,7 @@ from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import PruneResult, prune
 from backups.models import Copy, ForgottenSnapshot, Snapshot, Vault
 from backups.services.opening import copies_of, copies_open
-from backups.services.retention import forgotten_of, owing, retention_mark
+from backups.services.retention import forgotten_of, newest_tombstone, owing, retention_mark
 from backups.services.vaults import vault_config, vault_master, vault_of
 from backups.states import JobState
 from backups.worker import JobContext, Outcome
@@ -36,7 +36,7 @@ def run_prune(context: JobContext) -> Outcome:
         result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)
     with context.fenced():
         rid = Copy.unscoped.filter(vault=vault, location__name__in=result.in_line)
-        rid.update(pruned_at=clock.utcnow())
+        rid.update(rid_of=newest_tombstone(vault))
     return _outcome(going, result, {**left_out, **forgotten.failures, **result.behind})
 
 

@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Q
 from backups.engine.upkeep.copies import Forgotten
 from backups.models import Copy, ForgottenSnapshot, Job, Policy, Snapshot, Vault, Wedding
 from backups.policy.contracts import contract_period
-from backups.policy.retention import Candidate, Rules, Span, Verdict, days_around, judge
+from backups.policy.retention import CLOCK_SKEW, Candidate, Rules, Span, Verdict, days_around, judge
 from backups.services.jobs import job_enqueue
 from backups.services.opening import copies_of, copy_key
 from backups.states import CopyState
@@ -144,9 +144,10 @@ def retention_mark(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Judgement:
     judgement = retention_judge(vault, clock=clock)
     going = {verdict.snapshot_id for verdict in judgement.going}
     marked = set(Snapshot.unscoped.filter(vault=vault, expired_at__isnull=False).values_list("restic_id", flat=True))
-    rows = Snapshot.unscoped.filter(vault=vault)
-    rows.filter(restic_id__in=going - marked).update(expired_at=clock.utcnow())
+    rows, now = Snapshot.unscoped.filter(vault=vault), clock.utcnow()
+    rows.filter(restic_id__in=going - marked).update(expired_at=now)
     rows.filter(restic_id__in=marked - going).update(expired_at=None)
+    rows.filter(expired_at__gt=now + CLOCK_SKEW).update(expired_at=now)  # the clock was wrong: the week begins anew
     return judgement
 
 
@@ -162,12 +163,15 @@ def forgotten_among(vault: Vault, ids: Collection[str]) -> set[str]:
     return set(rows.values_list("restic_id", flat=True))
 
 
+def newest_tombstone(vault: Vault) -> int:
+    """Return the key of the newest tombstone, 0 if nothing was ever forgotten; keys grow, whatever the clock does."""
+    return ForgottenSnapshot.unscoped.filter(vault=vault).aggregate(newest=Max("pk"))["newest"] or 0
+
+
 def owing(vault: Vault) -> list[Copy]:
     """Return the copies at which something that was forgotten may still lie, because a prune missed them."""
-    newest = ForgottenSnapshot.unscoped.filter(vault=vault).aggregate(at=Max("forgotten_at"))["at"]
-    if newest is None:
-        return []
-    return [copy for copy in copies_of(vault) if copy.pruned_at is None or copy.pruned_at < newest]
+    newest = newest_tombstone(vault)
+    return [copy for copy in copies_of(vault) if copy.rid_of < newest]
 
 
 def forgotten_of(vault: Vault) -> Forgotten:

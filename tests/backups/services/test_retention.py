@@ -85,6 +85,14 @@ def test_what_a_rule_keeps_again_within_the_week_has_its_whole_week_again(aged: 
     assert retention_mark(aged).going and not retention_mark(aged).ripe
 
 
+def test_a_mark_that_was_set_while_the_clock_ran_ahead_waits_a_week_and_no_year(aged: Vault) -> None:
+    clock = ManualClock(SYSTEM_CLOCK.utcnow())
+    Snapshot.unscoped.filter(vault=aged).update(expired_at=clock.utcnow() + timedelta(days=365))
+    retention_mark(aged, clock=clock)
+    clock.advance(GRACE.total_seconds())
+    assert set(retention_judge(aged, clock=clock).ripe) == going(aged) != set()
+
+
 @pytest.mark.parametrize("why", ["suspicion", "hold"])
 def test_while_a_vault_is_suspicious_or_held_nothing_goes(aged: Vault, why: str) -> None:
     assert let_grace_pass(aged)

@@ -10,7 +10,7 @@ import pytest
 
 from backups.models import Copy, Job, Snapshot, Vault
 from backups.services import retention
-from backups.services.copies import catch_up_request
+from backups.services.copies import catch_up_request, copy_add
 from backups.services.retention import owing, prune_request
 from backups.services.vaults import vault_secret
 from backups.states import CopyState, JobState
@@ -126,7 +126,17 @@ def test_a_full_place_stops_no_other_and_is_made_room_at(ground: Ground, monkeyp
         stock.check(ground.repository(vault, place), vault_secret(vault))
 
 
-def test_a_copy_that_is_added_later_owes_nothing(ground: Ground, away: tuple[Vault, set[str]]) -> None:
-    vault, _ = away
+@pytest.mark.stock
+def test_a_place_that_had_a_copy_before_is_looked_through_when_it_gets_one_again(
+    ground: Ground, away: tuple[Vault, set[str]]
+) -> None:
+    """Its folder still holds what was forgotten; nobody may take it for a new, empty place."""
+    vault, gone = away
     Copy.unscoped.filter(vault=vault, location=ground.locations[2]).delete()
     assert owing(vault) == []
+    copy_add(vault, ground.locations[2], actor="test")
+    assert [copy.location for copy in owing(vault)] == [ground.locations[2]]
+    ground.run(Job.unscoped.get(kind=Job.Kind.CATCH_UP, state=JobState.QUEUED))
+    assert prune_again(ground, vault).state == JobState.COMPLETED
+    assert owing(vault) == [] and not gone & shown(ground, vault, 2)
+    stock.check(ground.repository(vault, 2), vault_secret(vault), "--check-unused")
