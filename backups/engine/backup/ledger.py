@@ -39,6 +39,8 @@ class Outcome:
     unanswered:      the location did not answer or is gone. Otherwise it is there: full, locked, or only slow.
     untried:         it was not asked any more: paused, or left alone by its breaker.
     behind:          packs that are still missing there, as far as is known; another job brings them.
+    vanished:        names of packs that had been whole there and were gone, or had another size, when the run began.
+    mended:          names of files that were put again from another copy, or that nothing needs any more.
     """
 
     complete: bool = False
@@ -48,6 +50,8 @@ class Outcome:
     unanswered: bool = False
     untried: bool = False
     behind: int = 0
+    vanished: frozenset[str] = frozenset()
+    mended: frozenset[str] = frozenset()
 
 
 class Ledger:

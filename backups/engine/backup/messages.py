@@ -17,11 +17,13 @@ class Destination:
     key:      the caller's name of the place.
     store:    its store, wrapped (retries, breaker ...). Picklable, or the run stays in one process.
     required: it gives back-pressure and is brought up to date in this run; another may lag and is caught up later.
+    damaged:  names of files there, relative to the vault, that are known not to be what they should be.
     """
 
     key: str
     store: ObjectStore
     required: bool = True
+    damaged: frozenset[str] = frozenset()
 
 
 class SourceRoot(NamedTuple):

@@ -65,7 +65,10 @@ class Opening:
     def list(self) -> list[VaultCopy]:
         """Return what lies where. Raises TooFewCopies, Cancelled."""
         listings = self.everywhere(self.repositories, lambda number: list_copy(self.repositories[number]))
-        copies = [VaultCopy(number, self.repositories[number], listing) for number, listing in listings.items()]
+        copies = [
+            VaultCopy(number, self.repositories[number], listing, set(self._destinations[number].damaged))
+            for number, listing in listings.items()
+        ]
         return sorted(copies, key=lambda copy: copy.number)
 
     def everywhere(self, numbers: Sequence[int] | dict[int, Repository], work: Callable[[int], T]) -> dict[int, T]:

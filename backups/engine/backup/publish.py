@@ -14,7 +14,7 @@ from backups.engine.backup.ledger import Ledger
 from backups.engine.backup.messages import Destination
 from backups.engine.backup.opening import Opening
 from backups.engine.backup.survey import Survey, VaultCopy
-from backups.engine.format import FileKind
+from backups.engine.format import FileKind, file_name
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.index import PackRecord, encode_records
 from backups.engine.format.repository import Repository, pack_document
@@ -77,20 +77,32 @@ class Publishing:
         self._opening.everywhere(self._live(), put)
 
     def mark_complete(self) -> None:
-        """Say which destinations hold everything."""
+        """Say which destinations hold everything, and where packs had vanished."""
         for number in self._live():
             self._ledger.outcomes[number].complete = True
+        for number, copy in self._copies.items():
+            names = {file_name(FileKind.DATA, pack_id) for pack_id in copy.vanished}
+            self._ledger.outcomes[number].vanished = frozenset(names - copy.damaged)
 
-    def remove_shrunk_indexes(self) -> None:
-        """Remove index files that name lost packs, after a whole one has taken their place."""
+    def remove_what_was_given_up(self) -> None:
+        """Remove index files that name lost packs or are damaged, then the packs that are whole nowhere.
+
+        Whole ones have taken their place. Without the right to delete they stay, for a prune to remove.
+        """
+        found = self._found
+        names = [file_name(FileKind.INDEX, index_id) for index_id in (*found.shrunk, *found.broken)]
+        names += [file_name(FileKind.DATA, pack_id) for pack_id in found.given_up]
 
         def remove(number: int) -> None:
             repository = self._copies[number].repository
-            for index_id in self._found.shrunk:
-                with contextlib.suppress(StoreError):  # without the right to delete it stays, for prune to remove
-                    repository.store.delete(repository.name(FileKind.INDEX, index_id))
+            for name in names:
+                with contextlib.suppress(StoreError):
+                    repository.store.delete(repository.prefix + name)
 
-        self._opening.everywhere(self._live(), remove)
+        if names:
+            self._opening.everywhere(self._live(), remove)
+        for number in self._live():
+            self._ledger.outcomes[number].mended |= self._copies[number].damaged.intersection(names)
 
     def _live(self) -> list[int]:
         return [
@@ -115,9 +127,12 @@ class Publishing:
         copy = self._copies[number]
         if not sources:
             return
+        given_up = {file_name(FileKind.DATA, pack_id) for pack_id in self._found.given_up}
+        damaged = copy.damaged - given_up  # nobody can give those
         result = replicate(
-            sources, _place(copy.repository), damaged=copy.damaged, forgotten=self._forgotten, cancel=self._cancel
+            sources, _place(copy.repository), damaged=damaged, forgotten=self._forgotten, cancel=self._cancel
         )
+        self._ledger.outcomes[number].mended |= result.copied.keys()
         needed = {f"data/{pack_id[:2]}/{pack_id}" for pack_id in self._found.packs}
         if lacking := needed.intersection(result.missing):
             raise StoreError(f"{len(lacking)} older packs could not be brought from another copy")

@@ -24,6 +24,7 @@ from backups.engine.backup.opening import Opening, vault_of
 from backups.engine.backup.parents import find_parent, load_snapshot
 from backups.engine.backup.publish import Document, Publishing, index_documents, snapshot_document
 from backups.engine.backup.reading import Counts, SourceReading
+from backups.engine.backup.rescue import rescue
 from backups.engine.backup.scanner import Scanner
 from backups.engine.backup.selection import FoundSource, Selection, SourceFolder, recorded_excludes
 from backups.engine.backup.sources import find_root
@@ -168,6 +169,7 @@ class _Run:
         cache = FolderCache(request.cache_path, self._config.repository_id)
         self._stack.callback(cache.close)
         found = survey(copies, cache, ledger.pulse)
+        rescue(found, copies, request.master, request.level, ledger.pulse)
         tree, counts = self._read(found, cache)
         self._note_unmet()
         paths = tuple(sorted(source.name for source in self._selection.sources if not source.missing))
@@ -195,7 +197,10 @@ class _Run:
         listed = {snapshot for copy in copies for snapshot in copy.listing[FileKind.SNAPSHOTS]}
         self._forgotten = self._request.forgotten.asked_for(listed)
         shown = self._forgotten.visible({keys[copy.number]: copy.listing for copy in copies})
-        return [replace(copy, listing=shown[keys[copy.number]]) for copy in copies]
+        unpruned = self._forgotten.unpruned
+        return [
+            replace(copy, listing=shown[keys[copy.number]], unpruned=keys[copy.number] in unpruned) for copy in copies
+        ]
 
     def _publish(
         self,
@@ -239,8 +244,8 @@ class _Run:
         documents.append(snapshot_document(request.master, fields))
         ledger.commit()
         publishing.publish(documents[-1:], "snapshot")
-        if all_answered and found.shrunk:
-            publishing.remove_shrunk_indexes()
+        if all_answered:
+            publishing.remove_what_was_given_up()
         publishing.mark_complete()
         ledger.note_behind({copy.number: found.missing_at(copy) for copy in copies})
         self._keep(cache, copies, documents)

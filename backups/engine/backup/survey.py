@@ -8,7 +8,7 @@ names were left by a run that was killed: what they hold, once verified, need no
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,13 +30,17 @@ _TAIL_BYTES = 64 * 1024  # holds the header of nearly every pack
 class VaultCopy:
     """One destination of this run with what it lists. number: its position in the request.
 
-    damaged: names of files that are there and are not what they should be.
+    damaged:  names of files that are there and are not what they should be.
+    unpruned: it missed a prune, and only a part of its listing is looked at.
+    vanished: packs that an index of this very copy counts on, and which are gone there or have another size.
     """
 
     number: int
     repository: Repository
     listing: Listing
     damaged: set[str] = field(default_factory=set)
+    unpruned: bool = False
+    vanished: set[str] = field(default_factory=set)
 
     def holds(self, kind: FileKind, file_id: str, size: int | None = None) -> bool:
         """Whether the file is listed, with this size [bytes] if given, and not known to be damaged."""
@@ -52,15 +56,23 @@ class Survey:
 
     packs:     size [bytes] of every pack that is in use and lies somewhere.
     adopted:   packs that no index names yet.
-    lost:      packs that an index names and nobody holds.
+    lost, lost_records: packs that an index names and nobody holds whole.
+    given_up:  those of them that lie somewhere still; what was good in them was stored anew.
     shrunk:    index files that name lost packs, with what is left of each.
+    broken:    index files that are readable nowhere.
     """
 
     known: KnownBlobs = field(default_factory=KnownBlobs)
     packs: dict[str, int] = field(default_factory=dict)
     adopted: list[PackRecord] = field(default_factory=list)
-    lost: set[str] = field(default_factory=set)
+    lost_records: dict[str, list[PackRecord]] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
     shrunk: dict[str, list[PackRecord]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+    @property
+    def lost(self) -> Collection[str]:
+        return self.lost_records.keys()
 
     def add(self, record: PackRecord) -> None:
         ids = self.known.data if record.blob_type is BlobType.DATA else self.known.trees
@@ -82,10 +94,16 @@ def survey(copies: list[VaultCopy], cache: FolderCache, pulse: Callable[[], None
         if records is not None:
             named.update(record.pack_id for record in records)
             _take_index(result, copies, index_id, records)
+        elif all(file_name(FileKind.INDEX, index_id) in copy.damaged for copy in _listing_it(copies, index_id)):
+            result.broken.add(index_id)
     unnamed = {pack_id for copy in copies for pack_id in copy.listing[FileKind.DATA]} - named
     if unnamed:
         _adopt(result, copies, unnamed, pulse)
     return result
+
+
+def _listing_it(copies: Sequence[VaultCopy], index_id: str) -> list[VaultCopy]:
+    return [copy for copy in copies if index_id in copy.listing[FileKind.INDEX]]
 
 
 def load_document(
@@ -123,14 +141,20 @@ def _take_index(result: Survey, copies: list[VaultCopy], index_id: str, records:
     for record in records:
         blobs.setdefault(record.pack_id, []).extend(record.blobs)
     sizes = {pack_id: pack_bytes(found) for pack_id, found in blobs.items()}
+    for copy in _listing_it(copies, index_id):
+        if not copy.unpruned:
+            there = copy.listing[FileKind.DATA]
+            copy.vanished.update(pack_id for pack_id, size in sizes.items() if there.get(pack_id) != size)
     lost = {pack_id for pack_id, size in sizes.items() if not _is_somewhere(copies, pack_id, size)}
     result.packs.update((pack_id, size) for pack_id, size in sizes.items() if pack_id not in lost)
     kept = [record for record in records if record.pack_id not in lost]
     for record in kept:
         result.add(record)
     if lost:
-        result.lost |= lost
         result.shrunk[index_id] = kept
+    for record in records:
+        if record.pack_id in lost:
+            result.lost_records.setdefault(record.pack_id, []).append(record)
 
 
 def _is_somewhere(copies: list[VaultCopy], pack_id: str, size: int) -> bool:
