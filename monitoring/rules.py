@@ -177,8 +177,9 @@ def _objects_changed(it: Occurrence) -> Judgement:
         key=_objects_key(it),
         severity=Severity.CRITICAL,
         title=f"Somebody else removed files of a copy: {it.about}",
-        text="The provider reports deletions that this program did not make. The copy is being checked and repaired.",
-        what_to_do="Find out who holds this location's credential; enter a new one and delete the old at the provider.",
+        text="Files are gone that this program did not remove. The copy is being checked and repaired.",
+        what_to_do="Look at the provider for a lifecycle rule that deletes. If there is none, find out who holds this "
+        "location's credential; enter a new one and delete the old at the provider.",
         detail=f"{it.payload.get('name', '')}: {count} removed, for example {named}",
         link=location_link(it.subject_id),
     )

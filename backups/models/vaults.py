@@ -158,6 +158,7 @@ class Snapshot(models.Model):
     file_count = models.BigIntegerField()
     source_bytes = models.BigIntegerField()
     stored_bytes = models.BigIntegerField(help_text="new bytes this snapshot added to each copy")
+    lost_files = models.JSONField(default=list, blank=True, help_text="paths that no copy can give any more")
     problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
     suspicion = models.CharField(max_length=300, blank=True, help_text="why its sources looked wrong")
     trusted_at = models.DateTimeField(

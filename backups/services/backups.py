@@ -21,6 +21,7 @@ from backups.policy.priority import pause_seconds
 from backups.services.acknowledgement import domains_needed
 from backups.services.adoption import recorded_ids, snapshots_adopt
 from backups.services.copies import catch_up_request
+from backups.services.damage import damaged_names
 from backups.services.extents import known_mounts
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open
@@ -149,7 +150,8 @@ def _engine_request(vault: Vault, sources: Sequence[Source], opened: OpenCopies,
         config=vault_config(vault, master),
         vault_files=(bytes(vault.config_file), bytes(vault.key_file)),
         destinations=tuple(
-            Destination(key, store, opened.copies[key].required) for key, store in opened.stores.items()
+            Destination(key, store, opened.copies[key].required, damaged_names(opened.copies[key]))
+            for key, store in opened.stores.items()
         ),
         # One whole copy is better than none while the others are away. What counts as safe is decided afterwards, by
         # the policy, when the copies are acknowledged.
@@ -180,8 +182,13 @@ def _outcome(vault: Vault, recorded: Recorded) -> Outcome:
     snapshot = recorded.snapshot
     counted = f"{number(snapshot.file_count)} files, {size(snapshot.source_bytes)}"
     message = f"{counted}: {_stored_words(recorded)}"
-    whole = not recorded.missing and not recorded.suspicion
-    details = [recorded.suspicion, _left_out_words(recorded), recorded.acknowledgement.redundancy.gap]
+    whole = not recorded.missing and not recorded.suspicion and not recorded.vanished
+    details = [
+        recorded.suspicion,
+        _vanished_words(recorded),
+        _left_out_words(recorded),
+        recorded.acknowledgement.redundancy.gap,
+    ]
     return Outcome(
         JobState.COMPLETED if whole else JobState.DEGRADED,
         " ".join(part for part in (message, *details) if part),
@@ -209,6 +216,14 @@ def _stored_words(recorded: Recorded) -> str:
     return f"stored in {where} only, not safe yet; missing at {missing}."
 
 
+def _vanished_words(recorded: Recorded) -> str:
+    """Say what the listings showed, also when the other copies have given it again by now."""
+    return " ".join(
+        f"At {place} {'1 pack' if count == 1 else f'{count} packs'} had vanished; another copy gives them again."
+        for place, count in recorded.vanished.items()
+    )
+
+
 def _left_out_words(recorded: Recorded) -> str:
     """Say what the patterns left out, the most first; a pattern that left out nothing may be a mistake, too."""
     patterns = sorted(recorded.left_out, key=lambda one: (-one.files, -one.folders, one.pattern))
@@ -227,6 +242,8 @@ def _advice(vault: Vault, recorded: Recorded) -> str:
         return "Look at the source now; older snapshots are kept and are not replaced by this state."
     if recorded.missing:
         return "; ".join(f"{name}: {reason}" for name, reason in recorded.missing.items())[:500]
+    if recorded.vanished:
+        return "Look at the provider for a rule that deletes, or for somebody else who does; the copy is being checked."
     redundancy = recorded.acknowledgement.redundancy
     if not recorded.acknowledgement.acknowledged:
         return (

@@ -6,9 +6,10 @@ are kept for a minute. Snapshots never change, so what is kept cannot be wrong; 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backups.engine.errors import RepositoryMissing
@@ -17,6 +18,7 @@ from backups.engine.restore.browse import locate, read_range
 from backups.engine.restore.vault_reader import VaultReader
 from backups.engine.upkeep.copies import Place
 from backups.models import Copy, Snapshot
+from backups.services.damage import damage_met
 from backups.services.opening import copies_of, copy_key
 from backups.services.vaults import vault_master
 from providers.services.locations import RECOVERY, location_open
@@ -33,25 +35,41 @@ _kept: OrderedDict[object, tuple[float, Browser]] = OrderedDict()
 
 @dataclass(frozen=True)
 class Browser:
-    """One snapshot, opened. base: the folders above the sources, which say nothing to a person."""
+    """One snapshot, opened. base: the folders above the sources, which say nothing to a person.
+
+    copies: those it is read from. What is found damaged there is noted, and a check of that copy is queued.
+    """
 
     reader: VaultReader
     tree: bytes
     base: bytes
+    copies: tuple[Copy, ...]
+    clock: Clock
 
     def locate(self, path: bytes) -> Node:
         """Return what is at `path` below `base`. Raises NotInSnapshot or Damaged."""
-        return locate(self.reader, self.tree, b"/".join(part for part in (self.base, path) if part))
+        with self._noting():
+            return locate(self.reader, self.tree, b"/".join(part for part in (self.base, path) if part))
 
     def folder(self, path: bytes) -> list[Node]:
         """Return the entries of a folder, folders first. Raises NotInSnapshot or Damaged."""
         node = self.locate(path)
-        nodes = self.reader.load_tree(node.subtree) if node.subtree is not None else []
+        with self._noting():
+            nodes = self.reader.load_tree(node.subtree) if node.subtree is not None else []
         return sorted(nodes, key=lambda each: (each.subtree is None, each.name.lower()))
 
     def read(self, node: Node, *, offset: int, length: int) -> bytes:
         """Return `length` bytes of a file from `offset` on. Raises BlobMissing or Damaged."""
-        return b"".join(read_range(self.reader, node, offset=offset, length=length))
+        with self._noting():
+            return b"".join(read_range(self.reader, node, offset=offset, length=length))
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        before = len(self.reader.problems)
+        try:
+            yield
+        finally:
+            damage_met(self.copies, self.reader.problems[before:], clock=self.clock)
 
 
 def snapshot_browse(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Browser:
@@ -64,7 +82,7 @@ def snapshot_browse(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Brows
         if known is not None and clock.monotonic() - known[0] < KEPT_SECONDS:
             _kept.move_to_end(snapshot.pk)
             return known[1]
-    browser = _open(snapshot)
+    browser = _open(snapshot, clock)
     with _guard:
         _kept[snapshot.pk] = (clock.monotonic(), browser)
         while len(_kept) > KEPT:
@@ -72,15 +90,20 @@ def snapshot_browse(snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK) -> Brows
     return browser
 
 
-def _open(snapshot: Snapshot) -> Browser:
+def _open(snapshot: Snapshot, clock: Clock) -> Browser:
     vault = snapshot.vault
-    places, failure = _places(copies_of(vault), vault.prefix)
+    copies = copies_of(vault)
+    places, failure = _places(copies, vault.prefix)
     if not places:
         raise failure or RepositoryMissing("the vault has no copies")
     reader = VaultReader(places, vault_master(vault))
-    reader.load_index()
     tree = bytes.fromhex(snapshot.tree)
-    return Browser(reader, tree, _base(reader, tree))
+    try:
+        reader.load_index()
+        base = _base(reader, tree)
+    finally:
+        damage_met(copies, reader.problems, clock=clock)
+    return Browser(reader, tree, base, tuple(copies), clock)
 
 
 def _places(copies: Sequence[Copy], prefix: str) -> tuple[dict[str, Place], StoreError | None]:

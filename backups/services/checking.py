@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from backups.engine.errors import EngineError
@@ -11,14 +11,23 @@ from backups.engine.format import CONFIG_NAME, FileKind, file_name, hash_hex
 from backups.engine.upkeep.check import check
 from backups.engine.upkeep.copies import Place, list_kind
 from backups.engine.upkeep.findings import CheckResult, Kind, Verdict
-from backups.engine.upkeep.losses import lost_files
+from backups.engine.upkeep.losses import Losses, find_losses
 from backups.engine.upkeep.reindex import reindex
 from backups.engine.upkeep.replicate import replicate
 from backups.models import Copy, Snapshot, Vault
 from backups.services.checks import PARTS, check_request
-from backups.services.copies import newly_acknowledged
+from backups.services.copies import held_snapshots, newly_acknowledged
 from backups.services.copystates import copy_confirm, copy_degrade, copy_heal
-from backups.services.damage import damage_mended, damage_note, damage_over, damaged_names, vault_damage
+from backups.services.damage import (
+    LOST_KEPT,
+    damage_mended,
+    damage_met,
+    damage_note,
+    damage_over,
+    damaged_names,
+    losses_record,
+    vault_damage,
+)
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
 from backups.services.retention import forgotten_of
 from backups.services.vaults import vault_master, vault_of
@@ -29,7 +38,6 @@ from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 from wedbackup.core.templatetags.words import number, size
 
 LOST_NAMED = 3  # in the sentence
-LOST_KEPT = 200  # with the job
 FINDINGS_SHOWN = 50
 SAMPLE_BYTES = 64 * 1024 * 1024  # of each copy
 REPAIRS_MAX = 3  # what was mended may show what else is missing: an index names packs
@@ -167,6 +175,7 @@ class _Check:
                 cancel=self._context.cancel,
             )
             put |= result.copied.keys()
+            damage_met(self._opened.copies.values(), result.source_problems, clock=self._context.clock)
         self._context.cancel.check()  # a cancelled job is no failed repair
         if not put:
             put = {file_name(FileKind.DATA, pack_id) for pack_id in reindex(self._place, self._master)}
@@ -206,6 +215,7 @@ class _Check:
         with self._context.fenced():
             if self._read_data and self._part is None:
                 damage_over(self._target)
+                losses_record(self._vault, {})
             if proved:
                 copy_heal(self._target, clock=self._context.clock)
         self._confirm()
@@ -219,29 +229,62 @@ class _Check:
         return self._outcome(found, JobState.COMPLETED, "is whole")
 
     def _damaged(self, found: CheckResult) -> Outcome:
+        losses = self._losses()
+        if losses is not None and self._is_all_there_is(found, losses):
+            return self._whole_but_for(found, losses)
         serious = next((finding for finding in found.findings if not finding.kind.harmless), None)
         self._degrade(CopyState.DAMAGED, str(serious) if serious else "files that were damaged are still not whole")
-        lost = self._lost()
         words = "is damaged and no other copy could repair all of it"
         advice = "The next backup stores again whatever the source still has; keep the other copies."
         outcome = self._outcome(found, JobState.FAILED, words, advice)
-        if not lost:
+        if losses is None or not losses.paths:
             return outcome
-        count = "1 file is" if len(lost) == 1 else f"{number(len(lost))} files are"
-        named = ", ".join(lost[:LOST_NAMED]) + (" ..." if len(lost) > LOST_NAMED else "")
-        return replace(
-            outcome,
-            message=f"{outcome.message} {count} readable in no place: {named}.",
-            result=outcome.result | {"lost": lost[:LOST_KEPT]},
-        )
+        message = f"{outcome.message} {_lost_words(losses.paths)}"
+        return replace(outcome, message=message, result=outcome.result | {"lost": losses.paths[:LOST_KEPT]})
 
-    def _lost(self) -> list[str]:
-        """Return the paths of the files that no copy that answers can give whole."""
+    def _losses(self) -> Losses | None:
+        """Find out, and write down, what no copy can give; None while a copy that may have it does not answer."""
+        if self._opened.errors:
+            return None
+        suspects = vault_damage(self._vault)
         try:
-            return lost_files(self._places(), self._master, vault_damage(self._vault), cancel=self._context.cancel)
+            losses = find_losses(self._places(), self._master, suspects, cancel=self._context.cancel)
         except (EngineError, StoreError):
             self._context.cancel.check()
-            return []
+            return None
+        if not losses.certain:
+            return None
+        with self._context.fenced():
+            losses_record(self._vault, losses.by_snapshot)
+        return losses
+
+    def _is_all_there_is(self, found: CheckResult, losses: Losses) -> bool:
+        """Whether the copy has all that any copy has, and the newest state lost nothing.
+
+        Then its damage is no damage of this copy any more: older states lost files, and they are named.
+        """
+        newest = Snapshot.unscoped.filter(vault=self._vault).first()
+        serious = {finding.kind for finding in found.findings if not finding.kind.harmless}
+        return (
+            serious <= {Kind.BLOB_MISSING, Kind.TREE_UNREADABLE}
+            and not damaged_names(self._target)
+            and newest is not None
+            and newest.restic_id not in losses.by_snapshot
+        )
+
+    def _whole_but_for(self, found: CheckResult, losses: Losses) -> Outcome:
+        with self._context.fenced():
+            copy_heal(self._target, clock=self._context.clock)
+        self._confirm()
+        states = "1 older state" if len(losses.by_snapshot) == 1 else f"{number(len(losses.by_snapshot))} older states"
+        outcome = self._outcome(
+            found,
+            JobState.DEGRADED,
+            "has all that is left",
+            "The newest state is whole. If the files still exist somewhere, put them back into the source folder.",
+        )
+        message = f"{outcome.message} {_lost_words(losses.paths)} They belong to {states}."
+        return replace(outcome, message=message, result=outcome.result | {"lost": losses.paths[:LOST_KEPT]})
 
     def _degrade(self, state: str, reason: str) -> None:
         with self._context.fenced():
@@ -250,8 +293,7 @@ class _Check:
     def _confirm(self) -> None:
         """Record what the copy is proved to hold; a copy that lacks the newest snapshot is not current by this."""
         clock = self._context.clock
-        shown = list_kind(self._place, FileKind.SNAPSHOTS)
-        held = list(Snapshot.unscoped.filter(vault=self._vault, restic_id__in=shown).select_related("vault__policy"))
+        held = held_snapshots(self._vault, self._place)
         newest = Snapshot.unscoped.filter(vault=self._vault).first()
         if newest is None or newest not in held:
             return
@@ -271,3 +313,8 @@ class _Check:
         findings = [str(finding) for finding in found.findings[:FINDINGS_SHOWN]]
         details = {"verdict": str(found.verdict), "packs": found.packs, "bytes": found.bytes_read, "findings": findings}
         return Outcome(state, message, advice, details)
+
+
+def _lost_words(paths: Sequence[str]) -> str:
+    count = "1 file is" if len(paths) == 1 else f"{number(len(paths))} files are"
+    return f"{count} readable in no place: {', '.join(paths[:LOST_NAMED])}{' ...' if len(paths) > LOST_NAMED else ''}."

@@ -15,7 +15,7 @@ from backups.models import Copy, Job, Snapshot, Vault
 from backups.services.acknowledgement import snapshot_acknowledge
 from backups.services.checks import check_request
 from backups.services.copystates import copy_confirm, copy_degrade
-from backups.services.damage import damage_mended, damaged_names
+from backups.services.damage import damage_mended, damage_met, damaged_names
 from backups.services.jobs import job_enqueue
 from backups.services.opening import OpenCopies, copies_of, copies_open, copy_key, usual_proof
 from backups.services.retention import forgotten_of, prune_request
@@ -124,7 +124,7 @@ def run_catch_up(context: JobContext) -> Outcome:
         return Outcome(JobState.COMPLETED, "The copy was removed meanwhile; there is nothing to catch up.")
     with copies_open(copies, purpose="backup", clock=context.clock) as opened:
         result = _replicate(context, vault, opened, target)
-        held = _held_snapshots(vault, opened, target)
+        held = held_snapshots(vault, Place(opened.stores[copy_key(target)], vault.prefix))
         proof = usual_proof(opened.stores[copy_key(target)])
     outcome = _record_catch_up(context, vault, target, result, held, proof)
     prune_request(vault, clock=context.clock)  # it may have missed one
@@ -153,13 +153,18 @@ def _replicate(context: JobContext, vault: Vault, opened: OpenCopies, target: Co
         location_report(target.location, ok=False, error=exc, clock=context.clock)
         raise
     location_report(target.location, ok=True, clock=context.clock)
+    damage_met(opened.copies.values(), result.source_problems, clock=context.clock)
     return result
 
 
-def _held_snapshots(vault: Vault, opened: OpenCopies, target: Copy) -> list[Snapshot]:
-    """Return the snapshots that the copy shows now. Whatever it shows is whole: writers publish snapshots last."""
-    shown = list_kind(Place(opened.stores[copy_key(target)], vault.prefix), FileKind.SNAPSHOTS)
-    return list(Snapshot.unscoped.filter(vault=vault, restic_id__in=shown).select_related("vault__policy"))
+def held_snapshots(vault: Vault, place: Place) -> list[Snapshot]:
+    """Return the snapshots that a copy shows now, without those that lost files everywhere.
+
+    Whatever else it shows is whole: writers publish snapshots last.
+    """
+    shown = list_kind(place, FileKind.SNAPSHOTS)
+    rows = Snapshot.unscoped.filter(vault=vault, restic_id__in=shown).select_related("vault__policy")
+    return [snapshot for snapshot in rows if not snapshot.lost_files]
 
 
 def _record_catch_up(

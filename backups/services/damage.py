@@ -6,17 +6,23 @@ every byte of it was read and found whole; neither a catch-up nor a look at its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
 
-from backups.models import Copy, DamagedFile, Job, Vault
+from backups.engine.backup.ledger import Outcome
+from backups.engine.upkeep.copies import CopyProblem, Trouble
+from backups.models import Copy, DamagedFile, Job, Snapshot, SnapshotCopy, Vault
 from backups.services.checks import check_request
 from backups.services.copystates import copy_degrade
+from backups.services.opening import copy_key
 from backups.states import CopyState
 from wedbackup.core.clock import Clock
+from wedbackup.core.events import Tag, emit
 
 REASON_MAX = 300  # length of the column
+NAMES_TOLD = 5
+LOST_KEPT = 200  # paths per snapshot
 
 
 def damage_found(copy: Copy, found: Mapping[str, str], *, clock: Clock) -> list[Job]:
@@ -28,6 +34,31 @@ def damage_found(copy: Copy, found: Mapping[str, str], *, clock: Clock) -> list[
         if not damage_note(copy, found, clock=clock):
             return []
         return check_request([copy], read_data=True, clock=clock)
+
+
+def damage_met(copies: Iterable[Copy], problems: Iterable[CopyProblem], *, clock: Clock) -> list[Job]:
+    """Take in what the engine met at some copies while another one served; return the checks that were queued.
+
+    problems: with the key or the name of a copy's location as their label.
+
+    Bytes that are wrong are damage. A file that is not there may be one that the copy, lagging, never had: a look at
+    its structure decides. A line that broke says nothing of the copy.
+    """
+    found: dict[str, dict[str, str]] = {}
+    missed: set[str] = set()
+    for problem in problems:
+        if problem.trouble is Trouble.DAMAGED:
+            found.setdefault(problem.label, {})[problem.name] = problem.reason
+        elif problem.trouble is Trouble.MISSING:
+            missed.add(problem.label)
+    jobs: list[Job] = []
+    for copy in copies if found or missed else ():
+        labels = {copy_key(copy), copy.location.name}
+        damaged = {name: reason for label in labels for name, reason in found.get(label, {}).items()}
+        jobs += damage_found(copy, damaged, clock=clock)
+        if labels & missed:
+            jobs += check_request([copy], read_data=False, clock=clock)
+    return jobs
 
 
 def damage_note(copy: Copy, found: Mapping[str, str], *, clock: Clock) -> int:
@@ -57,6 +88,43 @@ def damage_mended(copy: Copy, names: Collection[str]) -> None:
 def damage_over(copy: Copy) -> None:
     """Strike everything off: every byte of the copy was read, and is whole."""
     DamagedFile.unscoped.filter(copy=copy).delete()
+
+
+def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> None:
+    """Take in, in the caller's transaction, what a backup met and mended at a copy."""
+    known = damaged_names(copy)
+    damage_mended(copy, outcome.mended)
+    met = outcome.damaged | dict.fromkeys(outcome.vanished, "it was there and is gone, or has another size")
+    damage_note(copy, {name: met[name] for name in met.keys() - outcome.mended}, clock=clock)
+    if outcome.vanished:
+        objects_announce(copy, sorted(outcome.vanished), clock=clock)
+    if met or known & outcome.mended:
+        check_request([copy], read_data=True, clock=clock)
+
+
+def losses_record(vault: Vault, by_snapshot: Mapping[str, Sequence[str]]) -> None:
+    """Write, in the caller's transaction, which files of which snapshots no copy can give; those confirm nothing."""
+    for snapshot in Snapshot.unscoped.filter(vault=vault):
+        lost = list(by_snapshot.get(snapshot.restic_id, ()))[:LOST_KEPT]
+        if lost != snapshot.lost_files:
+            Snapshot.unscoped.filter(pk=snapshot.pk).update(lost_files=lost)
+    SnapshotCopy.objects.filter(snapshot__vault=vault, snapshot__restic_id__in=list(by_snapshot)).delete()
+
+
+def objects_announce(copy: Copy, names: Sequence[str], *, clock: Clock) -> None:
+    """Say, in the caller's transaction, that files of a copy are gone which this program did not remove."""
+    emit(
+        Tag.OBJECTS_CHANGED,
+        subject_type="location",
+        subject_id=copy.location_id,
+        payload={
+            "name": copy.location.name,
+            "vault": str(copy.vault_id),
+            "count": len(names),
+            "objects": list(names[:NAMES_TOLD]),
+        },
+        clock=clock,
+    )
 
 
 def damaged_names(copy: Copy) -> frozenset[str]:

@@ -15,14 +15,13 @@ from django.db.models import Q
 
 from backups.models import Copy, Job
 from backups.services.checks import check_request
+from backups.services.damage import objects_announce
 from providers.models import Notification
 from providers.notices import Happened
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
-from wedbackup.core.events import Tag, emit
 
 AROUND = timedelta(minutes=5)  # between our call, the provider's clock and what it tells
 BATCH = 1000
-SHOWN = 5
 _OF_A_VAULT = {"data", "index", "snapshots", "keys", "config"}  # locks come and go by themselves
 
 
@@ -79,16 +78,5 @@ def _raise(
     )
     if not copies:
         return []
-    emit(
-        Tag.OBJECTS_CHANGED,
-        subject_type="location",
-        subject_id=location_id,
-        payload={
-            "name": copies[0].location.name,
-            "vault": str(vault_id),
-            "count": len(notifications),
-            "objects": [each.object_name for each in notifications[:SHOWN]],
-        },
-        clock=clock,
-    )
+    objects_announce(copies[0], [each.object_name for each in notifications], clock=clock)
     return check_request(copies, read_data=False, clock=clock)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 
-from backups.engine.errors import EngineError
+from backups.engine.errors import Damaged, EngineError
 from backups.engine.format.repository import Repository
 from backups.engine.upkeep.forget import forget
 from backups.engine.upkeep.prune import PruneResult, prune
 from backups.models import Copy, ForgottenSnapshot, Snapshot, Vault
+from backups.services.checks import check_request
 from backups.services.opening import copies_of, copies_open
 from backups.services.retention import forgotten_of, newest_tombstone, owing, retention_mark
 from backups.services.vaults import vault_config, vault_master, vault_of
@@ -33,7 +34,11 @@ def run_prune(context: JobContext) -> Outcome:
         forgotten = forget(repositories, going, forgotten=forgotten_of(vault), clock=clock)
         _forget_rows(context, vault, going)
         able = {label: copy for label, copy in repositories.items() if label not in forgotten.failures}
-        result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)
+        try:
+            result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)
+        except Damaged:
+            check_request(copies_of(vault), read_data=True, clock=clock)  # it wants a blob that nobody gave
+            raise
     with context.fenced():
         rid = Copy.unscoped.filter(vault=vault, location__name__in=result.in_line)
         rid.update(rid_of=newest_tombstone(vault))

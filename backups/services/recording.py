@@ -13,6 +13,7 @@ from backups.models import Snapshot, Vault
 from backups.policy.suspicion import files_suspicion
 from backups.services.acknowledgement import Acknowledgement, snapshot_acknowledge
 from backups.services.copystates import copy_confirm, copy_degrade
+from backups.services.damage import damage_of_backup
 from backups.services.extents import REASON_CHARS, extents_record, sources_judge
 from backups.services.opening import OpenCopies, usual_proof
 from backups.services.uploads.keeping import uploads_stored
@@ -33,6 +34,7 @@ class Recorded:
     missing:   places without this snapshot, by name, with the reason.
     suspicion: why the newest state must not be trusted yet, "" if nothing speaks against it.
     left_out:  by each pattern of each source.
+    vanished:  how many packs were gone when the backup began, by the name of the place.
     """
 
     snapshot: Snapshot
@@ -40,6 +42,7 @@ class Recorded:
     missing: dict[str, str]
     suspicion: str
     left_out: list[LeftOut]
+    vanished: dict[str, int]
 
 
 def backup_record(
@@ -52,11 +55,16 @@ def backup_record(
     """
     clock = context.clock
     missing: dict[str, str] = {}
+    vanished: dict[str, int] = {}
     problems = {"unstable": len(result.unstable), "unreadable": len(result.unreadable)}
     with context.fenced():
         snapshot = _snapshot(vault, result, clock)
         for key, copy in opened.copies.items():
             outcome = result.outcomes.get(key)
+            if outcome is not None:
+                damage_of_backup(copy, outcome, clock=clock)
+                if outcome.vanished:
+                    vanished[copy.location.name] = len(outcome.vanished)
             if outcome is not None and outcome.complete:
                 proof = outcome.proof or usual_proof(opened.stores[key])
                 copy_confirm(copy, [snapshot], proof=proof, clock=clock)
@@ -73,7 +81,7 @@ def backup_record(
             _announce_suspicion(vault, snapshot, suspicion, clock)
     _report(opened, result.outcomes, clock)
     left_out = [one for source in result.sources for one in source.left_out.values()]
-    return Recorded(snapshot, acknowledgement, missing, suspicion, left_out)
+    return Recorded(snapshot, acknowledgement, missing, suspicion, left_out, vanished)
 
 
 def backup_record_failure(context: JobContext, opened: OpenCopies, outcomes: Mapping[str, Outcome]) -> None:

@@ -17,6 +17,7 @@ from backups.engine.restore.run import restore
 from backups.engine.restore.vault_reader import VaultReader
 from backups.engine.upkeep.copies import Place
 from backups.models import Copy, Snapshot, Vault
+from backups.services.damage import damage_met
 from backups.services.opening import OpenCopies, copies_of, copies_open
 from backups.services.vaults import vault_master
 from backups.states import CopyState
@@ -185,14 +186,19 @@ def open_for_recovery(
 ) -> Iterator[tuple[VaultReader, VaultSnapshot]]:
     """Open the copies of a snapshot's vault, the healthiest first, with their index, and find the snapshot in them.
 
+    What is found damaged until the end is noted, and a check of that copy is queued.
+
     Raises VaultSealed, StoreError, or another EngineError when no copy can be opened or none has the snapshot.
     """
     vault = snapshot.vault
     with copies_open(healthiest_first(copies_of(vault)), purpose=RECOVERY, clock=clock) as opened:
         reader = _reader(vault, opened)
-        stored = _find(reader, snapshot)
-        reader.load_index()
-        yield reader, stored
+        try:
+            stored = _find(reader, snapshot)
+            reader.load_index()
+            yield reader, stored
+        finally:
+            damage_met(opened.copies.values(), reader.problems, clock=clock)
 
 
 def _reader(vault: Vault, opened: OpenCopies) -> VaultReader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from backups.engine.backup.board import FAILED, Board
 from backups.engine.backup.messages import (
@@ -40,6 +40,7 @@ class Outcome:
     untried:         it was not asked any more: paused, or left alone by its breaker.
     behind:          packs that are still missing there, as far as is known; another job brings them.
     vanished:        names of packs that had been whole there and were gone, or had another size, when the run began.
+    damaged:         reasons by name of files that this run found to be damaged there.
     mended:          names of files that were put again from another copy, or that nothing needs any more.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     untried: bool = False
     behind: int = 0
     vanished: frozenset[str] = frozenset()
+    damaged: dict[str, str] = field(default_factory=dict)
     mended: frozenset[str] = frozenset()
 
 

@@ -19,7 +19,7 @@ from backups.engine.format.crypto import MasterKey
 from backups.engine.format.index import PackRecord, encode_records
 from backups.engine.format.repository import Repository, pack_document
 from backups.engine.progress import CancelToken
-from backups.engine.upkeep.copies import Forgotten, Place
+from backups.engine.upkeep.copies import Forgotten, Place, Trouble
 from backups.engine.upkeep.replicate import replicate
 from providers.stores.errors import StoreError
 
@@ -82,7 +82,9 @@ class Publishing:
             self._ledger.outcomes[number].complete = True
         for number, copy in self._copies.items():
             names = {file_name(FileKind.DATA, pack_id) for pack_id in copy.vanished}
-            self._ledger.outcomes[number].vanished = frozenset(names - copy.damaged)
+            outcome, known = self._ledger.outcomes[number], self._destinations[number].damaged
+            outcome.vanished = frozenset(names - known)
+            outcome.damaged |= dict.fromkeys(copy.damaged - known, "its bytes do not hash to its name")
 
     def remove_what_was_given_up(self) -> None:
         """Remove index files that name lost packs or are damaged, then the packs that are whole nowhere.
@@ -133,6 +135,10 @@ class Publishing:
             sources, _place(copy.repository), damaged=damaged, forgotten=self._forgotten, cancel=self._cancel
         )
         self._ledger.outcomes[number].mended |= result.copied.keys()
+        numbers = {place.key: other for other, place in enumerate(self._destinations)}
+        for problem in result.source_problems:
+            if problem.trouble is Trouble.DAMAGED:
+                self._ledger.outcomes[numbers[problem.label]].damaged[problem.name] = problem.reason
         needed = {f"data/{pack_id[:2]}/{pack_id}" for pack_id in self._found.packs}
         if lacking := needed.intersection(result.missing):
             raise StoreError(f"{len(lacking)} older packs could not be brought from another copy")

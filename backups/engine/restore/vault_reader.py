@@ -52,7 +52,7 @@ class VaultReader:
             try:
                 master, tried = _find_master(copy, label, secret, problems)
             except StoreError as exc:
-                problems.append(CopyProblem(label, "", str(exc)))
+                problems.append(CopyProblem.of(label, "", exc))
                 failure = failure if isinstance(failure, WrongKey) else exc
                 continue
             if master is not None:
@@ -208,7 +208,7 @@ class VaultReader:
         return None
 
     def _blame(self, label: str, name: str, error: Exception) -> None:
-        self.note(CopyProblem(label, name, str(error)))
+        self.note(CopyProblem.of(label, name, error))
         if isinstance(error, StoreError) and not isinstance(error, ObjectNotFound):
             with self._guard:  # do not wait for its time limit again at every pack
                 self._order.remove(label)
@@ -223,7 +223,7 @@ def _find_master(copy: Copy, label: str, secret: bytes, problems: list[CopyProbl
         try:
             master = open_key_file(copy.store.get(object_name(copy, FileKind.KEYS, file_id)), secret)
         except (Damaged, ObjectNotFound) as exc:
-            problems.append(CopyProblem(label, file_name(FileKind.KEYS, file_id), str(exc)))
+            problems.append(CopyProblem.of(label, file_name(FileKind.KEYS, file_id), exc))
             continue
         if master is not None:
             return master, tried

@@ -6,13 +6,15 @@ So a copy can be listed, compared, verified and brought up to date by somebody w
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from backups.engine.errors import Damaged
 from backups.engine.format import CONFIG_NAME, ID_BYTES, FileKind, file_name, hash_hex
 from providers.stores.base import ObjectStore
-from providers.stores.errors import ObjectNotFound
+from providers.stores.errors import ChecksumMismatch, ObjectNotFound
 
 # Readers list in this order: a snapshot seen here needs only what is in the lists made after it.
 READING_ORDER = (FileKind.SNAPSHOTS, FileKind.INDEX, FileKind.DATA, FileKind.KEYS)
@@ -38,16 +40,42 @@ class Place:
     prefix: str
 
 
+class Trouble(enum.Enum):
+    """DAMAGED: its bytes came and are wrong.   MISSING: the place says that it has no such file.
+
+    UNANSWERED: nothing is known of the file: a line that broke, a refusal, a time limit.
+    """
+
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNANSWERED = "unanswered"
+
+
 @dataclass(frozen=True, slots=True)
 class CopyProblem:
     """One thing that went wrong at one copy while another one served instead.
 
     label: which copy.   name: the file, "" when the whole copy failed.   reason: what a person may read.
+    trouble: what that says of the file.
     """
 
     label: str
     name: str
     reason: str
+    trouble: Trouble
+
+    @classmethod
+    def of(cls, label: str, name: str, error: Exception) -> CopyProblem:
+        """Return what an error of the engine or of a store says."""
+        if isinstance(error, Damaged | ChecksumMismatch):
+            trouble = Trouble.DAMAGED
+        else:
+            trouble = Trouble.MISSING if isinstance(error, ObjectNotFound) else Trouble.UNANSWERED
+        return cls(label, name, str(error), trouble)
+
+    @property
+    def unanswered(self) -> bool:
+        return self.trouble is Trouble.UNANSWERED
 
 
 Listing = dict[FileKind, dict[str, int]]

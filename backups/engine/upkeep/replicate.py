@@ -136,7 +136,7 @@ class _Replication:
             except StoreError as exc:
                 if mirror and not listings:
                     raise  # its list is the pattern to mirror: another one will not do
-                self._note(label, "", str(exc))
+                self._note(label, "", exc)
         if not listings:
             raise RepositoryMissing("no source of the replication answers")
         return listings
@@ -148,10 +148,10 @@ class _Replication:
             try:
                 content = fetch_config(self._sources[label])
             except StoreError as exc:
-                self._note(label, CONFIG_NAME, str(exc))
+                self._note(label, CONFIG_NAME, exc)
                 continue
             if content is None:
-                self._note(label, CONFIG_NAME, "missing")
+                self._note(label, CONFIG_NAME, ObjectNotFound("it has no config file"))
             else:
                 votes[content] += 1
         there = fetch_config(self._target)
@@ -201,11 +201,11 @@ class _Replication:
             try:
                 content = fetch_verified(self._sources[label], kind, file_id)
             except StoreError as exc:
-                self._note(label, file_name(kind, file_id), str(exc))
+                self._note(label, file_name(kind, file_id), exc)
                 continue
             if content is not None:
                 return content
-            self._note(label, file_name(kind, file_id), "its bytes do not hash to its name")
+            self._note(label, file_name(kind, file_id), Damaged("its bytes do not hash to its name"))
         return None
 
     def _is_whole(self, kind: FileKind, file_id: str) -> bool:
@@ -237,9 +237,9 @@ class _Replication:
                 self._target.store.delete(object_name(self._target, kind, file_id))
                 self._result.deleted.append(file_name(kind, file_id))
 
-    def _note(self, label: str, name: str, reason: str) -> None:
+    def _note(self, label: str, name: str, error: Exception) -> None:
         with self._guard:
-            self._result.source_problems.append(CopyProblem(label, name, reason))
+            self._result.source_problems.append(CopyProblem.of(label, name, error))
 
 
 def _wanted(listings: Mapping[str, Listing], mirror: bool) -> Listing:

@@ -79,8 +79,9 @@ class Command(BaseCommand):
         proof = f", {result.proof}" if result.proof else ", not read back"
         restored = f"{number(result.files)} files, {size(result.bytes_written)}"
         self.stdout.write(f"{restored} restored to {target} in {seconds:.1f} s{proof}.")
+        served = "another copy served" if result.complete else "what is missing below no copy served"
         for problem in result.problems[:MISSES_SHOWN]:
-            self.stdout.write(f"  {problem.label}: {problem.reason} ({problem.name}); another copy served")
+            self.stdout.write(f"  {problem.label}: {problem.reason} ({problem.name}); {served}")
         if result.complete:
             return
         differing = result.proof.differing if result.proof else ()
