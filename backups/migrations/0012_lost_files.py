@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('backups', '0010_mass_change'),
+        ('backups', '0011_source_patterns'),
     ]
 
     operations = [
