@@ -99,8 +99,48 @@ def copies_damaged(location_id: UUID, name: str, count: int) -> Wish:
         severity=Severity.CRITICAL,
         title=f"Damaged copies at {name}",
         text=f"{count} {'vault' if count == 1 else 'vaults'} with stored bytes there that are not what was written.",
-        what_to_do="Check the disk or the provider of this location; repair the copies from another place.",
+        what_to_do="Keep the other copies: each damaged file is replaced from them by itself, or else from the source. "
+        "If it comes again, check the disk or the provider of this location.",
         link=location_link(location_id),
+    )
+
+
+def copies_unread(location_id: UUID, name: str, count: int, days: int) -> Wish:
+    """Copies of which not every byte was read within the time that is promised. days: that time."""
+    return Wish(
+        key=f"copies.unread:{location_id}",
+        severity=Severity.WARNING,
+        title=f"Copies at {name} could not be verified for more than {days} days",
+        text=f"{count} {'copy was' if count == 1 else 'copies were'} not read in full there for so long. Whether each "
+        "of their files is still whole is not known.",
+        what_to_do="Look at the last checks of the vaults there: put right what they name, or start one by hand.",
+        link=location_link(location_id),
+    )
+
+
+def files_lost(
+    vault_id: UUID,
+    about: str,
+    organisation_id: UUID,
+    wedding_id: UUID | None,
+    *,
+    names: Sequence[str],
+    count: int,
+    in_newest: bool,
+) -> Wish:
+    """Files that no copy can give any more. names: some of them; count: of all.   in_newest: also of today's state."""
+    files = "1 file" if count == 1 else f"{count} files"
+    named = ", ".join(names) + (" ..." if count > len(names) else "")
+    which = "the newest state" if in_newest else "older states; the newest one is whole"
+    return Wish(
+        key=f"files.lost:{vault_id}",
+        severity=Severity.CRITICAL,
+        title=f"{files} cannot be read in any place: {about}",
+        text=f"{named}: of {which}.",
+        what_to_do="Keep the files where they came from. If you have them, put them into the source folder again: the "
+        "next backup stores them. If not, and they are not needed, there is nothing to do.",
+        link=wedding_link(wedding_id),
+        organisation_id=organisation_id,
     )
 
 

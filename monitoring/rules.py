@@ -186,8 +186,55 @@ def _objects_changed(it: Occurrence) -> Judgement:
     return Judgement((wish,))
 
 
+# Work that nobody waits for: without an alert nobody would ever hear that it fails each time.
+_UPKEEP = {
+    "check": (
+        "A copy could not be verified",
+        "Whether all of its files are whole is not known, or some of them are not.",
+        "Open the job and do what it says. The check comes again by itself.",
+    ),
+    "catch_up": (
+        "A copy could not be brought up to date",
+        "It misses what the newer snapshots need; the other copies have it.",
+        "Open the job and read what is missing. It is tried again by itself once the location answers.",
+    ),
+    "prune": (
+        "Old snapshots could not be cleared away everywhere",
+        "Nothing that is kept is lost by it, but storage fills up, and what was to be erased may still lie there.",
+        "Open the job and put right what it names. The next one comes within a day of the next backup.",
+    ),
+    "documents": (
+        "A folder for clients was not filled completely",
+        "What clients see there may be old or incomplete. The backups themselves are not touched by it.",
+        "Open the job and put right what it names. The folder is filled again by itself.",
+    ),
+}
+
+
+def _upkeep_key(it: Occurrence) -> str:
+    return f"{it.payload.get('kind')}.failed:{it.payload.get('vault')}:{it.payload.get('place') or ''}"
+
+
+def _upkeep_failed(it: Occurrence) -> Judgement:
+    title, text, what_to_do = _UPKEEP[it.payload["kind"]]
+    wish = Wish(
+        key=_upkeep_key(it),
+        severity=_severity(it) if it.payload["kind"] == "check" else Severity.WARNING,
+        title=f"{title}: {it.about}",
+        text=text,
+        what_to_do=what_to_do,
+        detail=_outcome(it),
+        link=_job_link(it),
+    )
+    return Judgement((wish,))
+
+
+def _upkeep_completed(it: Occurrence) -> Judgement:
+    return Judgement(over=(_upkeep_key(it),))
+
+
 def _check_completed(it: Occurrence) -> Judgement:
-    return Judgement(over=(_objects_key(it),))
+    return Judgement(over=(_objects_key(it), _upkeep_key(it)))
 
 
 def _webhook_key(it: Occurrence) -> str:
@@ -299,6 +346,8 @@ _JOB_RULES: dict[tuple[str, str], Callable[[Occurrence], Judgement]] = {
     ("backup", "failed"): _backup_failed,
     ("backup", "degraded"): _backup_degraded,
     ("backup", "completed"): _backup_completed,
+    **{(kind, new): _upkeep_failed for kind in _UPKEEP for new in ("failed", "degraded")},
+    **{(kind, "completed"): _upkeep_completed for kind in _UPKEEP},
     ("check", "completed"): _check_completed,
     ("recovery", "failed"): _recovery_failed,
     ("recovery", "degraded"): _recovery_failed,

@@ -6,17 +6,19 @@ is over. So neither a lost event nor a restart leaves an alert behind.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from backups.models import Copy, Job, Vault
+from backups.models import Copy, Job, Snapshot, Vault
 from backups.policy.priority import pause_seconds
+from backups.services.checks import CHECK_EVERY
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState
 from monitoring import conditions
@@ -31,6 +33,9 @@ from providers.services.credentials import CREDENTIAL_AGE_MAX
 from providers.services.protected import folders_tend
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
+
+READING_GRACE = timedelta(days=2)  # for a reading that is late: a place that was away, a queue that was full
+LOST_NAMED = 5  # in an alert
 
 
 def conditions_watch(*, clock: Clock = SYSTEM_CLOCK) -> int:
@@ -92,6 +97,37 @@ def _damaged_copies(clock: Clock) -> Iterator[Wish]:
     del clock
     for location_id, name, count in _copies_by_location([CopyState.DAMAGED]):
         yield conditions.copies_damaged(location_id, name, count)
+
+
+def _unread_copies(clock: Clock) -> Iterator[Wish]:
+    """Copies that were not read in full although the time for it, and some more, has passed."""
+    late = clock.utcnow() - CHECK_EVERY - READING_GRACE
+    since = Coalesce("verified_at", Min("confirmations__confirmed_at"))
+    copies = Copy.unscoped.filter(location__enabled=True).annotate(since=since).filter(since__lt=late)
+    days = (CHECK_EVERY + READING_GRACE).days
+    by_location = Counter((copy.location_id, copy.location.name) for copy in copies.select_related("location"))
+    for (location_id, name), count in by_location.items():
+        yield conditions.copies_unread(location_id, name, count, days)
+
+
+def _lost_files(clock: Clock) -> Iterator[Wish]:
+    del clock
+    rows = Snapshot.unscoped.filter(lost_count__gt=0).select_related("vault__wedding", "vault__organisation")
+    by_vault = defaultdict(list)
+    for snapshot in rows:
+        by_vault[snapshot.vault].append(snapshot)
+    for vault, snapshots in by_vault.items():
+        paths = sorted({path for snapshot in snapshots for path in snapshot.lost_files})
+        newest = Snapshot.unscoped.filter(vault=vault).first()
+        yield conditions.files_lost(
+            vault.pk,
+            str(vault),
+            vault.organisation_id,
+            vault.wedding_id,
+            names=[PurePosixPath(path).name for path in paths[:LOST_NAMED]],
+            count=max(len(paths), *(snapshot.lost_count for snapshot in snapshots)),
+            in_newest=newest in snapshots,
+        )
 
 
 def _copies_left_behind(clock: Clock) -> Iterator[Wish]:
@@ -165,6 +201,8 @@ _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "location.down:": _failing_locations,
     "protected.silent:": _unprotected_folders,
     "copies.damaged:": _damaged_copies,
+    "copies.unread:": _unread_copies,
+    "files.lost:": _lost_files,
     "copies.behind:": _copies_left_behind,
     "credential.old:": _old_credentials,
     SCHEDULER_SILENT[0]: _silent_scheduler,

@@ -158,7 +158,8 @@ class Snapshot(models.Model):
     file_count = models.BigIntegerField()
     source_bytes = models.BigIntegerField()
     stored_bytes = models.BigIntegerField(help_text="new bytes this snapshot added to each copy")
-    lost_files = models.JSONField(default=list, blank=True, help_text="paths that no copy can give any more")
+    lost_count = models.PositiveIntegerField(default=0, db_index=True, help_text="files that no copy can give any more")
+    lost_files = models.JSONField(default=list, blank=True, help_text="the paths of the first of them")
     problem_files = models.JSONField(default=list, help_text="[path, reason] of unstable and unreadable files")
     suspicion = models.CharField(max_length=300, blank=True, help_text="why its sources looked wrong")
     trusted_at = models.DateTimeField(

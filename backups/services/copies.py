@@ -163,8 +163,8 @@ def held_snapshots(vault: Vault, place: Place) -> list[Snapshot]:
     Whatever else it shows is whole: writers publish snapshots last.
     """
     shown = list_kind(place, FileKind.SNAPSHOTS)
-    rows = Snapshot.unscoped.filter(vault=vault, restic_id__in=shown).select_related("vault__policy")
-    return [snapshot for snapshot in rows if not snapshot.lost_files]
+    rows = Snapshot.unscoped.filter(vault=vault, restic_id__in=shown, lost_count=0)
+    return list(rows.select_related("vault__policy"))
 
 
 def _record_catch_up(

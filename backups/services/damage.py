@@ -105,9 +105,10 @@ def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> None:
 def losses_record(vault: Vault, by_snapshot: Mapping[str, Sequence[str]]) -> None:
     """Write, in the caller's transaction, which files of which snapshots no copy can give; those confirm nothing."""
     for snapshot in Snapshot.unscoped.filter(vault=vault):
-        lost = list(by_snapshot.get(snapshot.restic_id, ()))[:LOST_KEPT]
-        if lost != snapshot.lost_files:
-            Snapshot.unscoped.filter(pk=snapshot.pk).update(lost_files=lost)
+        lost = by_snapshot.get(snapshot.restic_id, ())
+        if len(lost) != snapshot.lost_count or list(lost[:LOST_KEPT]) != snapshot.lost_files:
+            fields = {"lost_files": list(lost[:LOST_KEPT]), "lost_count": len(lost)}
+            Snapshot.unscoped.filter(pk=snapshot.pk).update(**fields)
     SnapshotCopy.objects.filter(snapshot__vault=vault, snapshot__restic_id__in=list(by_snapshot)).delete()
 
 

@@ -112,6 +112,7 @@ def note_move(job: Job, old: str, *, reason: str, actor: User | str, clock: Cloc
         "attempts": job.attempts,
         "wedding": str(job.wedding_id) if job.wedding_id else None,
         "vault": str(job.vault_id) if job.vault_id else None,
+        "place": job.parameters.get("copy") or job.parameters.get("folder"),
     }
     emit(
         Tag.JOB_MOVED,

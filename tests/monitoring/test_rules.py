@@ -162,3 +162,20 @@ def test_a_location_that_fills_up_is_told_until_there_is_room_again() -> None:
     assert (full.title, full.severity) == ("Attic has reached its quota", Severity.CRITICAL)
     assert judge(Occurrence("location.roomy", "l1", payload)).over == (filling.key,)
     assert full.key == filling.key, "one alert that grows, not two"
+
+
+@pytest.mark.parametrize("kind", ["check", "catch_up", "prune", "documents"])
+@pytest.mark.parametrize("new", ["failed", "degraded"])
+def test_upkeep_that_fails_tells_somebody_until_the_same_place_succeeds(kind: str, new: str) -> None:
+    """truth-web 2: 18 of 18 checks failed in 9 days, without an alert, and every page said safe."""
+
+    def of(place: object, state: str) -> Occurrence:
+        payload = {"kind": kind, "new": state, "vault": "v1", "place": place, "message": "Shelf was silent."}
+        return job(kind, state, payload=payload)
+
+    assert concerns("job.moved", {"kind": kind, "new": new})
+    (wish,) = judge(of(7, new)).wishes
+    assert wish.what_to_do and wish.link == "/jobs/j1/"
+    assert wish.detail == "Shelf was silent." and "Shelf" not in wish.title + wish.text + wish.what_to_do
+    assert wish.key in judge(of(7, "completed")).over
+    assert wish.key not in judge(of(8, "completed")).over
