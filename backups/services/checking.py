@@ -25,6 +25,7 @@ from backups.services.damage import (
     damage_note,
     damage_over,
     damaged_names,
+    losses_over,
     losses_record,
     vault_damage,
 )
@@ -38,6 +39,7 @@ from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
 from wedbackup.core.templatetags.words import number, size
 
 LOST_NAMED = 3  # in the sentence
+EVERYTHING = "/"  # as a path: all that the snapshot held
 FINDINGS_SHOWN = 50
 SAMPLE_BYTES = 64 * 1024 * 1024  # of each copy
 REPAIRS_MAX = 3  # what was mended may show what else is missing: an index names packs
@@ -178,7 +180,7 @@ class _Check:
             damage_met(self._opened.copies.values(), result.source_problems, clock=self._context.clock)
         self._context.cancel.check()  # a cancelled job is no failed repair
         if not put:
-            put = {file_name(FileKind.DATA, pack_id) for pack_id in reindex(self._place, self._master)}
+            put = reindex(self._place, self._master)
         with self._context.fenced():
             damage_mended(self._target, put)
         return put
@@ -212,10 +214,11 @@ class _Check:
 
     def _whole(self, found: CheckResult, replaced: int) -> Outcome:
         proved = self._was_named or (self._read_data and self._part is None)
+        shown = list_kind(self._place, FileKind.SNAPSHOTS)
         with self._context.fenced():
             if self._read_data and self._part is None:
                 damage_over(self._target)
-                losses_record(self._vault, {})
+                losses_over(self._vault, shown)
             if proved:
                 copy_heal(self._target, clock=self._context.clock)
         self._confirm()
@@ -254,9 +257,25 @@ class _Check:
             return None
         if not losses.certain:
             return None
+        published = set(Snapshot.unscoped.filter(vault=self._vault).values_list("restic_id", flat=True))
+        gone = published - losses.readable
+        losses.by_snapshot.update({snapshot_id: [EVERYTHING] for snapshot_id in gone})
         with self._context.fenced():
             losses_record(self._vault, losses.by_snapshot)
+        self._give_up(gone)
         return losses
+
+    def _give_up(self, snapshots: Collection[str]) -> None:
+        """Let snapshots be no damage of this copy any more whose own file is readable nowhere: they are lost, by name.
+
+        Their packs stay for the snapshots that share them, or until a prune.
+        """
+        names = damaged_names(self._target).intersection(file_name(FileKind.SNAPSHOTS, each) for each in snapshots)
+        for name in names:
+            with contextlib.suppress(StoreError):
+                self._place.store.delete(self._vault.prefix + name)
+        with self._context.fenced():
+            damage_mended(self._target, names)
 
     def _is_all_there_is(self, found: CheckResult, losses: Losses) -> bool:
         """Whether the copy has all that any copy has, and the newest state lost nothing.
@@ -266,7 +285,7 @@ class _Check:
         newest = Snapshot.unscoped.filter(vault=self._vault).first()
         serious = {finding.kind for finding in found.findings if not finding.kind.harmless}
         return (
-            serious <= {Kind.BLOB_MISSING, Kind.TREE_UNREADABLE}
+            serious <= {Kind.BLOB_MISSING, Kind.TREE_UNREADABLE, Kind.SNAPSHOT_DAMAGED}
             and not damaged_names(self._target)
             and newest is not None
             and newest.restic_id not in losses.by_snapshot
@@ -295,7 +314,10 @@ class _Check:
         clock = self._context.clock
         held = held_snapshots(self._vault, self._place)
         newest = Snapshot.unscoped.filter(vault=self._vault).first()
-        if newest is None or newest not in held:
+        if newest is None:
+            return
+        if newest not in held:
+            self._degrade(CopyState.BEHIND, "it does not hold the newest snapshot")
             return
         with self._context.fenced():
             copy_confirm(self._target, held, proof=usual_proof(self._opened.stores[self._key]), clock=clock)

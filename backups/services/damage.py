@@ -98,7 +98,9 @@ def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> None:
     damage_note(copy, {name: met[name] for name in met.keys() - outcome.mended}, clock=clock)
     if outcome.vanished:
         objects_announce(copy, sorted(outcome.vanished), clock=clock)
-    if met or known & outcome.mended:
+    # What is left to a backup was left because no copy had it: what that has changed is for a check to prove.
+    is_news = met or known & outcome.mended or (copy.state == CopyState.DAMAGED and not known and outcome.complete)
+    if is_news:
         check_request([copy], read_data=True, clock=clock)
 
 
@@ -110,6 +112,12 @@ def losses_record(vault: Vault, by_snapshot: Mapping[str, Sequence[str]]) -> Non
             fields = {"lost_files": list(lost[:LOST_KEPT]), "lost_count": len(lost)}
             Snapshot.unscoped.filter(pk=snapshot.pk).update(**fields)
     SnapshotCopy.objects.filter(snapshot__vault=vault, snapshot__restic_id__in=list(by_snapshot)).delete()
+
+
+def losses_over(vault: Vault, snapshots: Collection[str]) -> None:
+    """Take back that these snapshots lost anything: a copy that shows them was read, every byte, and is whole."""
+    lost = Snapshot.unscoped.filter(vault=vault, restic_id__in=snapshots, lost_count__gt=0)
+    lost.update(lost_count=0, lost_files=[])
 
 
 def objects_announce(copy: Copy, names: Sequence[str], *, clock: Clock) -> None:

@@ -103,8 +103,9 @@ class Publishing:
 
         if names:
             self._opening.everywhere(self._live(), remove)
+        needless = {*names, *(file_name(FileKind.DATA, pack_id) for pack_id in found.lost)} if found.shrunk else names
         for number in self._live():
-            self._ledger.outcomes[number].mended |= self._copies[number].damaged.intersection(names)
+            self._ledger.outcomes[number].mended |= self._copies[number].damaged.intersection(needless)
 
     def _live(self) -> list[int]:
         return [

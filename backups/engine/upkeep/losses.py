@@ -21,10 +21,12 @@ class Losses:
     """What no copy gives whole.
 
     by_snapshot: paths of files, and of folders (with a "/" at the end), sorted; snapshots without a loss are absent.
+    readable:    ids of the snapshots whose own file some copy gives.
     certain:     every copy answered whatever it was asked; otherwise one that was silent may have what seems lost.
     """
 
     by_snapshot: dict[str, list[str]]
+    readable: frozenset[str]
     certain: bool
 
     @property
@@ -60,7 +62,8 @@ def find_losses(
                 holes.files.setdefault(tree, []).append(node.name)
     found = {snapshot.snapshot_id: sorted(map(quote_name, holes.under(snapshot.tree))) for snapshot in snapshots}
     certain = not any(problem.unanswered for problem in reader.problems)
-    return Losses({snapshot_id: paths for snapshot_id, paths in found.items() if paths}, certain)
+    lost = {snapshot_id: paths for snapshot_id, paths in found.items() if paths}
+    return Losses(lost, frozenset(found), certain)
 
 
 @dataclass

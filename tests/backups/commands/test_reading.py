@@ -91,7 +91,8 @@ def test_every_copy_is_checked_in_full(ground: Ground, saved: Vault) -> None:
 
 def test_a_copy_that_is_not_whole_fails_the_check(ground: Ground, saved: Vault) -> None:
     for place in range(3):
-        (ground.repository(saved, place) / "config").write_bytes(b"x" * 80)
+        for pack in (ground.repository(saved, place) / "data").glob("*/*"):
+            pack.unlink()
     with pytest.raises(CommandError, match="are not proved to be whole"):
         run("check", str(saved.pk))
 
