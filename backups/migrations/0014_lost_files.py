@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('backups', '0011_source_patterns'),
+        ('backups', '0013_tombstones_by_number'),
     ]
 
     operations = [
