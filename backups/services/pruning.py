@@ -28,9 +28,9 @@ def run_prune(context: JobContext) -> Outcome:
     Raises Locked or StoreError while no copy can be worked on, Damaged, LastSnapshot.
     """
     vault, clock = vault_of(context.job), context.clock
-    going = list(retention_mark(vault, clock=clock).ripe)
     unpruned = [copy.location.name for copy in owing(vault)]
     with _repositories(vault, clock) as (repositories, left_out):
+        going = list(retention_mark(vault_of(context.job), clock=clock).ripe)  # a hold may have come meanwhile
         forgotten = forget(repositories, going, forgotten=forgotten_of(vault), clock=clock)
         _forget_rows(context, vault, going)
         able = {label: copy for label, copy in repositories.items() if label not in forgotten.failures}

@@ -6,6 +6,8 @@ pack that they need is listed there. Only this evidence allows to delete what th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from backups.engine.errors import Damaged
 from backups.engine.format import FileKind
 from backups.engine.format.index import decode_records
@@ -18,19 +20,23 @@ from backups.engine.upkeep.replicate import replicate
 from providers.stores.errors import LocationFull
 
 
-def mirror(pattern: Repository, target: Repository, *, is_full: bool, cancel: CancelToken) -> None:
-    """Make `target` hold exactly what `pattern` does; a target without room is first rid of what nobody needs.
+def mirror(sources: Mapping[str, Repository], target: Repository, *, is_full: bool, cancel: CancelToken) -> None:
+    """Make `target` hold exactly what the sources do; a target without room is first rid of what nobody needs.
 
-    The target's snapshots are among the pattern's. Raises StoreError, LocationFull when there is not room enough for
+    sources: equal copies, the pattern first; what is rotten at one comes from another. The target's snapshots are among
+             theirs.
+
+    Raises StoreError, LocationFull when there is not room enough for
     all, Damaged when the pattern cannot give it all.
     """
+    pattern = next(iter(sources.values()))
     if is_full:
         shed(target, pattern=pattern, cancel=cancel)
     try:
-        result = replicate({"pattern": pattern}, target, mirror=True, cancel=cancel)
+        result = replicate(sources, target, mirror=True, cancel=cancel)
     except LocationFull:
         shed(target, pattern=pattern, cancel=cancel)
-        result = replicate({"pattern": pattern}, target, mirror=True, cancel=cancel)
+        result = replicate(sources, target, mirror=True, cancel=cancel)
     if not result.complete:
         raise Damaged(f"{len(result.missing)} files could not be brought from the other copies")
 

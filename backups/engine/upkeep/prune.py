@@ -183,13 +183,13 @@ class _Prune:
 
     def _bring_in_line(self, lagging: Collection[str]) -> None:
         """Mirror the pattern to those that lag or fell out; whoever cannot be brought in line stays behind."""
-        pattern = next(iter(self._held.values()))[0]
+        sources = {label: repository for label, (repository, _) in self._held.items()}
         self._step("mirror")
         for label in lagging:
             repository, hold = self._all[label]
             try:
                 hold.confirm()
-                mirror(pattern, repository, is_full=hold.is_full, cancel=self._cancel)
+                mirror(sources, repository, is_full=hold.is_full, cancel=self._cancel)
             except (StoreError, Locked, Damaged, RepositoryExists) as exc:
                 self._result.behind[label] = str(exc)
             else:

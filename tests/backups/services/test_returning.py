@@ -105,6 +105,9 @@ def test_nothing_of_an_absent_place_stops_the_others(ground: Ground, away: tuple
     assert [copy.location for copy in owing(vault)] == [ground.locations[2]]
     assert Snapshot.unscoped.filter(vault=vault).count() == 2
     assert all(not gone & shown(ground, vault, place) for place in range(2))
+    Job.unscoped.filter(kind=Job.Kind.PRUNE).delete()
+    Location.objects.filter(pk=ground.locations[2].pk).update(enabled=False)
+    assert prune_request(vault) is None, "a prune that can do nothing is not queued day after day"
 
 
 @pytest.mark.stock

@@ -192,6 +192,20 @@ def test_a_copy_that_lacks_something_is_brought_in_line(places: dict[str, Place]
     assert places["far"].files() == places["near"].files()
 
 
+def test_a_lagging_copy_takes_from_another_what_is_rotten_at_the_pattern(
+    places: dict[str, Place], clock: ManualClock, tmp_path: Path
+) -> None:
+    third = make_place(tmp_path / "third")
+    replicate({"near": places["near"]}, third)
+    name = max(places["near"].files("data"), key=lambda name: len(places["near"].files("data")[name]))
+    (third.path / name).unlink()
+    content = places["near"].files()[name]
+    places["near"].overwrite(name, bytes([content[0] ^ 1]) + content[1:])
+    result = prune(opened(places) | {"third": third.open()}, clock=clock)
+    assert result.in_line == ["near", "far", "third"]
+    assert third.files()[name] == content
+
+
 class Full(LocalStore):
     """A disk without room for anything new: only deleting works."""
 
