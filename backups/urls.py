@@ -54,5 +54,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/zip/", snapshots.job_zip, name="job-zip"),
     path("locations/<uuid:location_id>/validate/", validations.location_validate_now, name="location-validate"),
     path("locations/<uuid:location_id>/validation/", validations.location_validation, name="location-validation"),
+    path("vaults/<uuid:vault_id>/states/", recovery.recovery_states, name="recovery-states"),
     path("recovery/", recovery.recovery_overview, name="recovery"),
 ]

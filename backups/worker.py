@@ -42,11 +42,16 @@ BACKOFF_MAX_SECONDS = 300.0
 WRITES_MAX = 5
 WRITE_PAUSE_SECONDS = 1.0
 RECOVERY_THREADS = 4
+CANCELLED = "Cancelled. What was stored before is untouched."
 SHUTDOWN_REASON = "the server is shutting down"
 # Trouble that passes by itself, although the same call need not be repeated at once.
 _PASSING = (TooFewCopies, Locked, OperationalError, *UNTRIED)
 
 _stopping = threading.Event()
+
+
+class StoppedHalfway(Cancelled):
+    """Raised by a runner that was stopped when something was done already: its text says what, for a person."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,8 @@ def _finish(run: Run, worker: str, outcome: Outcome | Exception) -> None:
     elif run.why is Stop.SHUTDOWN:
         job_hand_back(job, SHUTDOWN_REASON, clock=clock)
     elif isinstance(outcome, Cancelled) or run.why is Stop.CANCELLED:
-        _end(run, worker, Outcome(JobState.CANCELLED, "Cancelled. What was stored before is untouched."))
+        said = str(outcome) if isinstance(outcome, StoppedHalfway) else CANCELLED
+        _end(run, worker, Outcome(JobState.CANCELLED, said))
     elif _passes(outcome) and job.attempts < ATTEMPTS_MAX:
         _postpone(run, worker, outcome)
     else:
@@ -168,7 +174,7 @@ def _end(run: Run, worker: str, outcome: Outcome) -> None:
         clock=run.clock,
         message=outcome.message,
         advice=outcome.advice,
-        result=outcome.result,
+        result=outcome.result or run.job.result,  # what a runner kept there before it was stopped, or failed
         **fields,
     )
 

@@ -17,10 +17,12 @@ from backups.states import JobState
 from wedbackup.core.scoping import ScopedManager
 
 PLATFORM_KINDS = ("validation",)
+SHARED_KINDS = ("recovery",)
 
 
 class Job(models.Model):
-    """One piece of work. What is done for the platform itself (PLATFORM_KINDS) belongs to no organisation.
+    """One piece of work. What is done for the platform itself (PLATFORM_KINDS) belongs to no organisation, and what is
+    done for all businesses of a wedding at once (SHARED_KINDS) may belong to none.
 
     priority:    smaller is more urgent.
     fence:       grows with each claim; a worker that lost its lease cannot write any more.
@@ -83,6 +85,7 @@ class Job(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind__in=PLATFORM_KINDS, organisation=None)
+                | Q(kind__in=SHARED_KINDS)
                 | (~Q(kind__in=PLATFORM_KINDS) & Q(organisation__isnull=False)),
                 name="only_the_platforms_jobs_are_nobodys",
             ),

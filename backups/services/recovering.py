@@ -1,11 +1,10 @@
-"""The work of a recovery: each vault's newest trustworthy snapshot into the target, the urgent ones first."""
+"""The work of a recovery: each vault's best state into the target, the urgent vaults first."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,17 +13,13 @@ from backups.engine.format.snapshot import Snapshot as VaultSnapshot
 from backups.engine.progress import Progress
 from backups.engine.restore.result import Existing, RestoreResult
 from backups.engine.restore.run import restore
-from backups.engine.restore.vault_reader import VaultReader
-from backups.engine.upkeep.copies import Place
-from backups.models import Copy, Snapshot, Vault
-from backups.services.damage import damage_met
-from backups.services.opening import OpenCopies, copies_of, copies_open
-from backups.services.vaults import vault_master
-from backups.states import CopyState
+from backups.engine.upkeep.copies import CopyProblem
+from backups.models import Snapshot, Vault
+from backups.policy.names import readable_part
+from backups.services.recovery_choice import moment, snapshot_remark, snapshots_to_try
+from backups.services.recovery_reader import VaultOnHand, vault_on_hand
 from backups.worker import JobContext
-from providers.services.locations import RECOVERY
 from providers.stores.errors import StoreError
-from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 
 FIRST_SET = frozenset({Vault.ProtectionClass.DOCUMENTS, Vault.ProtectionClass.GUESTS, Vault.ProtectionClass.BUSINESS})
 DOCUMENTS_FIRST, THEN_MEDIA = "documents first", "photos and video"
@@ -34,88 +29,184 @@ DOCUMENTS_FIRST, THEN_MEDIA = "documents first", "photos and video"
 class Recovered:
     """What came back.
 
-    files, equal:     regular files restored or found whole, and those of them that were read back equal.
+    expected, equal:  files that the chosen states hold, and those of them that were read back equal.
+    unproved:         files that are back, but the comparison of which was cut short.
+    first_expected, first_equal: the same of the first priority set alone.
     misses:           (path below the target, reason).
     notes:            sentences about what a person should know, e.g. that an older snapshot was taken.
     snapshots:        by folder of the target: {"snapshot", "tree", "taken_at", "acknowledged"}.
+    problems:         by vault: what was damaged or silent at which of its copies.
     priority_seconds: from the request to the verified first priority set [s]; None if there was none.
     seconds:          from the request to the end [s].
     """
 
-    files: int = 0
+    expected: int = 0
     equal: int = 0
+    unproved: int = 0
+    first_expected: int = 0
+    first_equal: int = 0
     size_bytes: int = 0
     misses: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: dict[Vault, list[CopyProblem]] = field(default_factory=dict)
     priority_seconds: float | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether everything of trustworthy snapshots came back, equal."""
-        return not self.misses and self.equal == self.files
+        """Whether everything that the chosen states hold came back, equal."""
+        return not self.misses and self.equal == self.expected
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One state of one vault, restored as far as it could be. misses: as in `Recovered`."""
+
+    expected: int = 0
+    equal: int = 0
+    size_bytes: int = 0
+    misses: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def gave_nothing(self) -> bool:
+        return self.equal == 0 and bool(self.misses)
 
 
 class RecoveryRun:
-    """One attempt. waited: how long the request has waited until now [s]."""
+    """One attempt at a whole recovery.
 
-    def __init__(self, context: JobContext, target: str, waited: float) -> None:
+    waited: how long the request has waited until now [s].   picked: states that a person chose, by vault.
+    keep:   takes what is there whenever something has been finished, for the page of who waits.
+    """
+
+    def __init__(
+        self,
+        context: JobContext,
+        target: str,
+        *,
+        waited: float,
+        picked: Mapping[Vault, Snapshot],
+        keep: Callable[[Recovered], None],
+    ) -> None:
         self._context = context
         self._target = target
+        self._picked = picked
+        self._keep = keep
         self._began = context.clock.monotonic() - waited
-        self._recovered = Recovered()
         self._step = DOCUMENTS_FIRST
         self._before = Progress(total_known=True)
         self._told = self._before
+        self.recovered = Recovered()
 
     def run(self, vaults: Sequence[Vault]) -> Recovered:
         """Recover these vaults, already in order of urgency; trouble with one leaves the others alone.
 
-        Raises NoSpace, VaultSealed, Cancelled.
+        Raises NoSpace, VaultSealed, Cancelled; `recovered` then tells what is there.
         """
-        chosen = [(vault, snapshot_to_recover(vault)) for vault in vaults]
-        self._before.files_total = sum(snapshot.file_count for _, snapshot in chosen if snapshot)
-        self._before.bytes_total = sum(snapshot.source_bytes for _, snapshot in chosen if snapshot)
-        for place, (vault, snapshot) in enumerate(chosen):
+        owners = {vault.organisation_id for vault in vaults}
+        chosen = [(vault, self._candidates(vault)) for vault in vaults]
+        for vault, candidates in chosen:
+            self._expect(vault, candidates[0].file_count if candidates else 0)
+            self._before.bytes_total += candidates[0].source_bytes if candidates else 0
+        self._keep(self.recovered)
+        for place, (vault, candidates) in enumerate(chosen):
             self._step = DOCUMENTS_FIRST if vault.protection_class in FIRST_SET else THEN_MEDIA
-            if snapshot is None:
-                self._miss(vault, "it has never been backed up")
-            else:
-                self._recover(vault, snapshot)
-            if vault.protection_class in FIRST_SET and self._is_last_of_first_set(chosen[place + 1 :]):
-                self._recovered.priority_seconds = self._elapsed()
-        self._recovered.seconds = self._elapsed()
-        return self._recovered
+            folder = vault.protection_class
+            if len(owners) > 1:
+                folder = posixpath.join(readable_part(os.fsencode(vault.organisation.name)), folder)
+            self._recover(vault, candidates, folder)
+            if vault.protection_class in FIRST_SET and self._is_last_of_first_set(
+                [it for it, _ in chosen[place + 1 :]]
+            ):
+                self.recovered.priority_seconds = self.elapsed()
+            self._keep(self.recovered)
+        self.recovered.seconds = self.elapsed()
+        self._context.report(replace(self._before, step=self._step))
+        return self.recovered
 
-    def _elapsed(self) -> float:
+    def elapsed(self) -> float:
+        """Return the time since the request [s]."""
         return round(self._context.clock.monotonic() - self._began, 2)
 
-    @staticmethod
-    def _is_last_of_first_set(rest: Sequence[tuple[Vault, Snapshot | None]]) -> bool:
-        return not any(vault.protection_class in FIRST_SET for vault, _ in rest)
+    def _candidates(self, vault: Vault) -> list[Snapshot]:
+        """Return the states to try: the one that a person chose and no other, or the best ones."""
+        return [self._picked[vault]] if vault in self._picked else snapshots_to_try(vault)
 
-    def _recover(self, vault: Vault, snapshot: Snapshot) -> None:
-        self._note_choice(vault, snapshot)
+    @staticmethod
+    def _is_last_of_first_set(rest: Sequence[Vault]) -> bool:
+        return not any(vault.protection_class in FIRST_SET for vault in rest)
+
+    def _expect(self, vault: Vault, count: int) -> None:
+        """Count files of a vault among those to come; a negative count takes them out again."""
+        self.recovered.expected += count
+        self._before.files_total += count
+        if vault.protection_class in FIRST_SET:
+            self.recovered.first_expected += count
+
+    def _recover(self, vault: Vault, candidates: Sequence[Snapshot], folder: str) -> None:
+        """Restore the first of the candidates that gives anything, and count what came of it."""
+        if not candidates:
+            self.recovered.misses.append((folder, "it has never been backed up"))
+            return
+        failed: list[tuple[Snapshot, _Attempt]] = []
         try:
-            with open_for_recovery(snapshot, clock=self._context.clock) as (reader, stored):
-                for base, folder in _folders_of(vault, stored):
-                    result = restore(
-                        reader,
-                        stored,
-                        os.path.join(self._target, folder),
-                        base=os.fsencode(base.strip("/")),
-                        existing=Existing.IF_CHANGED,  # what an interrupted attempt has finished is only compared
-                        listener=self._listen,
-                        cancel=self._context.cancel,
-                    )
-                    self._take(folder, result)
+            with vault_on_hand(vault, clock=self._context.clock) as opened:
+                for snapshot in candidates:
+                    attempt = self._attempt(opened, snapshot, folder)
+                    if not attempt.gave_nothing:
+                        break
+                    failed.append((snapshot, attempt))
+                else:
+                    snapshot, attempt = failed.pop(0)
+                    failed = []
+                self.recovered.problems[vault] = opened.reader.problems
         except (Cancelled, NoSpace):
             raise
         except (EngineError, StoreError) as exc:
-            self._miss(vault, str(exc))
-        self._before.files_done += snapshot.file_count
-        self._before.bytes_done += snapshot.source_bytes
+            snapshot = candidates[0]
+            attempt = _Attempt(expected=snapshot.file_count, misses=[(folder, str(exc))])
+        self._take(vault, candidates[0], snapshot, attempt, folder)
+        for unread, lost in failed:
+            self._note(
+                vault, f"the state of {moment(unread)} cannot be read ({lost.misses[0][1]}); an older one was taken."
+            )
+
+    def _attempt(self, opened: VaultOnHand, snapshot: Snapshot, folder: str) -> _Attempt:
+        attempt = _Attempt()
+        found = lost_folders = 0
+        try:
+            stored = opened.find(snapshot)
+            for base, below in _folders_of(folder, stored):
+                result = restore(
+                    opened.reader,
+                    stored,
+                    os.path.join(self._target, below),
+                    base=os.fsencode(base.strip("/")),
+                    existing=Existing.IF_CHANGED,  # what an interrupted attempt has finished is only compared
+                    listener=self._listen,
+                    cancel=self._context.cancel,
+                )
+                found += result.wanted
+                lost_folders += result.lost_folders
+                self._add(attempt, below, result)
+        except (Cancelled, NoSpace):
+            raise
+        except (EngineError, StoreError) as exc:
+            attempt.misses.append((folder, str(exc)))
+            lost_folders += 1
+        # Nobody knows what was in a folder that is lost, but the snapshot knows how many files there were in all.
+        attempt.expected = max(found, snapshot.file_count) if lost_folders else found
+        return attempt
+
+    def _add(self, attempt: _Attempt, folder: str, result: RestoreResult) -> None:
+        assert result.proof is not None
+        attempt.equal += result.proof.equal
+        attempt.size_bytes += result.bytes_in_place
+        for miss in (*result.misses, *result.proof.differing):
+            attempt.misses.append((posixpath.join(folder, os.fsdecode(miss.path)), miss.reason))
+        self._before.files_done += result.proof.equal
+        self._before.bytes_done += result.bytes_in_place
 
     def _listen(self, progress: Progress) -> None:
         """Tell where the whole recovery stands; while files are read back, the counters stand still."""
@@ -130,99 +221,42 @@ class RecoveryRun:
             )
         else:
             self._told = replace(self._told, step=f"{self._step}: {progress.step}")
+        self.recovered.unproved = max(0, self._told.files_done - self._before.files_done)
         self._context.report(self._told)
 
-    def _take(self, folder: str, result: RestoreResult) -> None:
-        found = self._recovered
-        assert result.proof is not None
-        found.files += result.proof.checked
-        found.equal += result.proof.equal
-        found.size_bytes += result.bytes_written
-        for miss in (*result.misses, *result.proof.differing):
-            found.misses.append((posixpath.join(folder, os.fsdecode(miss.path)), miss.reason))
-
-    def _note_choice(self, vault: Vault, snapshot: Snapshot) -> None:
-        name = vault.protection_class
-        self._recovered.snapshots[name] = {
+    def _take(self, vault: Vault, asked: Snapshot, snapshot: Snapshot, attempt: _Attempt, folder: str) -> None:
+        """Count what came of one vault; `asked` is the state that was counted among those to come."""
+        found = self.recovered
+        self._expect(vault, attempt.expected - asked.file_count)
+        if not attempt.misses:
+            self._before.bytes_total += attempt.size_bytes - asked.source_bytes
+        found.equal += attempt.equal
+        found.unproved = 0
+        found.size_bytes += attempt.size_bytes
+        found.misses += attempt.misses
+        if vault.protection_class in FIRST_SET:
+            found.first_equal += attempt.equal
+        found.snapshots[folder] = {
             "snapshot": snapshot.restic_id,
             "tree": snapshot.tree,
             "taken_at": snapshot.taken_at.isoformat(),
             "acknowledged": snapshot.acknowledged_at is not None,
         }
-        when = f"{snapshot.taken_at:%d %B %Y, %H:%M} UTC"
-        label = vault.get_protection_class_display()
-        newest = Snapshot.unscoped.filter(vault=vault).first()
-        if snapshot.acknowledged_at is None:
-            self._recovered.notes.append(f"{label}: the state of {when} had not reached enough places yet.")
-        elif newest is not None and newest.suspicion and newest != snapshot:
-            self._recovered.notes.append(f"{label}: the state of {when} was taken, newer ones look wrong.")
+        if remark := snapshot_remark(snapshot):
+            self._note(vault, f"the state of {moment(snapshot)}. {remark}")
+        never_stored = asked.file_count - attempt.expected if snapshot == asked else 0
+        if never_stored > 0:
+            self._note(vault, f"{never_stored} files could not be read when they were to be backed up.")
 
-    def _miss(self, vault: Vault, reason: str) -> None:
-        self._recovered.misses.append((vault.protection_class, reason))
+    def _note(self, vault: Vault, words: str) -> None:
+        self.recovered.notes.append(f"{vault.get_protection_class_display()}: {words}")
 
 
-def snapshot_to_recover(vault: Vault) -> Snapshot | None:
-    """Return the newest acknowledged snapshot whose source looked right, else the newest that any copy holds."""
-    snapshots = Snapshot.unscoped.filter(vault=vault)
-    safe = snapshots.filter(acknowledged_at__isnull=False)
-    held = snapshots.filter(confirmations__isnull=False)
-    return safe.filter(suspicion="").first() or safe.first() or held.first()
-
-
-def healthiest_first(copies: Sequence[Copy]) -> list[Copy]:
-    """Order copies by how likely and how soon they answer: whole before behind, answering before silent, fast first."""
-
-    def rank(copy: Copy) -> tuple[bool, bool, float]:
-        location = copy.location
-        latency = location.last_latency_ms if location.last_latency_ms is not None else float("inf")
-        return (copy.state != CopyState.CURRENT, location.breaker != location.Breaker.CLOSED, latency)
-
-    return sorted(copies, key=rank)
-
-
-@contextlib.contextmanager
-def open_for_recovery(
-    snapshot: Snapshot, *, clock: Clock = SYSTEM_CLOCK
-) -> Iterator[tuple[VaultReader, VaultSnapshot]]:
-    """Open the copies of a snapshot's vault, the healthiest first, with their index, and find the snapshot in them.
-
-    What is found damaged until the end is noted, and a check of that copy is queued.
-
-    Raises VaultSealed, StoreError, or another EngineError when no copy can be opened or none has the snapshot.
-    """
-    vault = snapshot.vault
-    with copies_open(healthiest_first(copies_of(vault)), purpose=RECOVERY, clock=clock) as opened:
-        reader = _reader(vault, opened)
-        try:
-            stored = _find(reader, snapshot)
-            reader.load_index()
-            yield reader, stored
-        finally:
-            damage_met(opened.copies.values(), reader.problems, clock=clock)
-
-
-def _reader(vault: Vault, opened: OpenCopies) -> VaultReader:
-    if not opened.stores:
-        reasons = "; ".join(f"{opened.copies[key].location.name}: {exc}" for key, exc in opened.errors.items())
-        raise EngineError(f"no copy can be opened ({reasons})")
-    places = {opened.copies[key].location.name: Place(store, vault.prefix) for key, store in opened.stores.items()}
-    return VaultReader(places, vault_master(vault))
-
-
-def _find(reader: VaultReader, snapshot: Snapshot) -> VaultSnapshot:
-    found = [stored for stored in reader.snapshots() if stored.snapshot_id == snapshot.restic_id]
-    if not found:
-        reasons = "; ".join(f"{problem.label}: {problem.reason}" for problem in reader.problems[:3])
-        raise EngineError(f"its snapshot is readable in no copy ({reasons or 'it is listed nowhere'})")
-    return found[0]
-
-
-def _folders_of(vault: Vault, stored: VaultSnapshot) -> list[tuple[str, str]]:
-    """Return (source path in the snapshot, folder below the target): one folder per vault, or one per source in it."""
-    name = vault.protection_class
+def _folders_of(folder: str, stored: VaultSnapshot) -> list[tuple[str, str]]:
+    """Return (source path in the snapshot, folder below the target): one for a vault, or one per source in it."""
     if len(stored.paths) == 1:
-        return [(stored.paths[0], name)]
-    folders: list[tuple[str, str]] = []
+        return [(stored.paths[0], folder)]
+    found: list[tuple[str, str]] = []
     for number, path in enumerate(stored.paths, start=1):
-        folders.append((path, posixpath.join(name, f"{number} {posixpath.basename(path.rstrip('/')) or 'root'}")))
-    return folders
+        found.append((path, posixpath.join(folder, f"{number} {posixpath.basename(path.rstrip('/')) or 'root'}")))
+    return found

@@ -105,14 +105,9 @@ class SourceForm(PatternsForm):
 
 
 class RecoveryForm(PlainForm):
-    organisation = forms.ModelChoiceField(queryset=Organisation.unscoped.none(), label="Whose files", empty_label=None)
     form_of_result = forms.ChoiceField(
         choices=[("folder", "Into a new folder on this machine"), ("zip", "As a zip to download")],
         widget=forms.RadioSelect,
         initial="folder",
         label="Where to",
     )
-
-    def __init__(self, *args: Any, organisations: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["organisation"].queryset = organisations  # type: ignore[attr-defined]

@@ -136,6 +136,7 @@ def job_picture(
     return {
         "id": str(job.id),
         "state": job.state,
+        "stage": _stage(job),
         "ended": job.ended,
         "tone": job_tone(job),
         "percent": percent,
@@ -154,6 +155,13 @@ def job_picture(
             "outcome": job.message if private else VENDOR_OUTCOMES[JobState(job.state)],
         },
     }
+
+
+def _stage(job: Job) -> str:
+    """Return which part of a recovery is under way: what came before it is finished, and its page says so."""
+    if job.kind != Job.Kind.RECOVERY or job.state != JobState.RUNNING:
+        return ""
+    return str(job.progress.get("step", "")).split(": ")[0]
 
 
 def _percent(job: Job, done: int, total: int, known: bool) -> int | None:
@@ -205,7 +213,8 @@ def _eta(job: Job, done: int, total: int, known: bool, rate: float | None) -> st
 
 
 def _elapsed(job: Job, now: datetime) -> float:
-    start = job.started_at or job.created_at
+    # Whoever waits for files counts from the request, through every attempt.
+    start = job.created_at if job.kind == Job.Kind.RECOVERY else job.started_at or job.created_at
     return max(0.0, ((job.finished_at or now) - start).total_seconds())
 
 

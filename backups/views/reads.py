@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Case, DateField, IntegerField, Q, When
 
 from backups.models import Copy, DocumentFolder, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
+from backups.services.recovery_result import RecoveryFacts
 from backups.services.verdicts import Verdict
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.views.picture import TONES, job_icon, job_picture, job_tone, place_names, rate_since_start
@@ -181,36 +182,50 @@ def _move_line(move: JobMove) -> MoveLine:
 
 @dataclass(frozen=True)
 class ProofView:
-    """What a recovery promised and what it proved; files and misses are None as long as it runs."""
+    """What a recovery promised and what it proved, as pages show it; `total` is None before it has looked."""
 
-    promised_seconds: float
-    priority_seconds: float | None
-    total: int | None
-    equal: int
-    misses: list[tuple[str, str]]
-    zip_name: str
+    facts: RecoveryFacts
+
+    @property
+    def promised_seconds(self) -> float:
+        return self.facts.promised_seconds
+
+    @property
+    def priority_seconds(self) -> float | None:
+        return self.facts.first.seconds
+
+    @property
+    def total(self) -> int | None:
+        return self.facts.expected
+
+    @property
+    def equal(self) -> int:
+        return self.facts.equal
+
+    @property
+    def misses(self) -> tuple[tuple[str, str], ...]:
+        return self.facts.misses
+
+    @property
+    def first_missing(self) -> int:
+        return self.facts.first.expected - self.facts.first.equal
+
+    @property
+    def zip_name(self) -> str:
+        return os.path.basename(self.facts.zip_path)
 
     @property
     def is_whole(self) -> bool:
-        return bool(self.total) and self.equal == self.total
+        return self.facts.is_whole
 
     @property
     def is_kept(self) -> bool:
-        return self.priority_seconds is not None and self.priority_seconds <= self.promised_seconds
+        return self.facts.promise_kept
 
 
 def recovery_proof(job: Job) -> ProofView:
     """Return the promise and the proof of a recovery."""
-    result = job.result
-    has_proof = "files" in result
-    return ProofView(
-        promised_seconds=job.parameters.get("first_seconds", 0),
-        priority_seconds=result.get("priority_seconds"),
-        total=result["files"] + result.get("miss_count", 0) if has_proof else None,
-        equal=result.get("equal", 0),
-        misses=[(path, reason) for path, reason in result.get("misses", [])],
-        zip_name=os.path.basename(result.get("zip") or ""),
-    )
+    return ProofView(RecoveryFacts.of(job))
 
 
 def jobs_of(user: Any) -> Any:

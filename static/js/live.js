@@ -62,9 +62,10 @@
 
   function show(picture) {
     for (const root of document.querySelectorAll(`[data-job="${CSS.escape(picture.id)}"]`)) {
-      if (root.dataset.state !== picture.state) {
-        // Another state has other buttons and words: the server renders them.
+      if (root.dataset.state !== picture.state || (root.dataset.stage || "") !== picture.stage) {
+        // Another state or stage has other buttons and words: the server renders them.
         root.dataset.state = picture.state;
+        root.dataset.stage = picture.stage;
         refresh(["job"]);
       }
       for (const [name, text] of Object.entries(picture.texts)) {

@@ -15,8 +15,8 @@ ANYBODY = {"sign-in", "sign-out", "healthz", "notification"}
 # What a vendor may not open at all, whosesoever it is (403), and what only admins may.
 PLATFORM = {
     "locations", "location", "location-validate", "location-validation", "organisations",
-    "organisation-new", "wedding-new", "vault-new", "source-new", "retention", "recovery", "wedding-recover",
-    "sources", "source-out",
+    "organisation-new", "wedding-new", "vault-new", "source-new", "retention",
+    "recovery", "wedding-recover", "recovery-states", "sources", "source-out",
     "location-guide", "location-marker", "document-folder-new", "document-folder", "document-folder-fill",
     "document-folder-share", "document-folder-unshare", "document-folder-invite",
 }  # fmt: skip

@@ -154,7 +154,7 @@ def test_an_emptied_source_does_not_replace_what_is_recovered(
     job = recover(ground, staff)
 
     assert recovered(job, "documents") == before
-    assert any("newer ones look wrong" in note for note in job.result["notes"])
+    assert any("looks wrong: documents: 1 of 13" in note for note in job.result["notes"])
 
 
 def test_a_second_tap_is_the_same_recovery(ground: Ground, saved: dict[str, Vault], staff: User) -> None:

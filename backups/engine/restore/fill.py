@@ -25,7 +25,7 @@ class Filling:
 
     def fill(self, files: list[int]) -> None:
         """Fill these files. Raises TargetFull, Cancelled."""
-        self._run.begin("restore", files)
+        self._run.begin("restore", files, self._run.in_place)
         for portion in portions(self._run.plan, files):
             empty = [number for number in portion if not self._run.plan.files[number].node.content]
             for number in empty:

@@ -28,8 +28,11 @@ def make_links(run: RestoreRun, survey: Survey) -> None:
             run.miss(item, explain(exc))
         else:
             run.refuse(item, refused)
-            run.result.files += item.linked_to >= 0
-            run.result.links += item.linked_to < 0
+            if item.linked_to >= 0:
+                run.result.files += 1
+                run.linked.append(item)
+            else:
+                run.result.links += 1
 
 
 def _stage(run: RestoreRun, number: int, item: Item) -> list[str] | None:

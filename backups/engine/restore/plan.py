@@ -83,13 +83,17 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """Everything a restore will make, numbered; parents come before children."""
+    """Everything a restore will make, numbered; parents come before children.
+
+    lost_folders: whose list of entries is readable in no copy: nobody knows how many files were in them.
+    """
 
     folders: list[Folder] = field(default_factory=lambda: [Folder(ROOT, None, True)])
     files: list[Item] = field(default_factory=list)
     hard_links: list[Item] = field(default_factory=list)
     others: list[Item] = field(default_factory=list)
     misses: list[Miss] = field(default_factory=list)
+    lost_folders: int = 0
 
     def folder_path(self, number: int) -> bytes:
         parts = []
@@ -119,6 +123,7 @@ def build_plan(reader: VaultReader, tree_id: bytes, subset: Subset = EVERYTHING)
         plan.misses += [Miss(join(path, name), reason) for name, reason in refused]
         if isinstance(nodes, EngineError):
             plan.misses.append(Miss(path or b"/", str(nodes)))
+            plan.lost_folders += 1
             continue
         for node in nodes:
             child = join(path, node.name)

@@ -29,7 +29,7 @@ class Existing(enum.StrEnum):
 class Proof:
     """Every restored file was read back from the medium and compared with its blobs' SHA-256.
 
-    checked: how many files.   differing: those that were not equal, and how.
+    checked: how many files, under all their names.   differing: those that were not equal, and how.
     """
 
     checked: int
@@ -47,7 +47,10 @@ class Proof:
 class RestoreResult:
     """What a restore did.
 
+    wanted:       regular files that were found to restore, under all their names.
+    lost_folders: folders of which nobody knows what was in them; what was is not in `wanted`.
     files:        regular files restored, under all their names.   bytes_written: [bytes], without holes' worth.
+    bytes_in_place: content of all files that have their name now [bytes].
     kept:         files that were there and stayed (KEEP).          unchanged: read and found equal (IF_CHANGED).
     folders, links: folders made or given their attributes; symbolic links, FIFOs and devices.
     misses:       what could not be restored, and why.
@@ -56,8 +59,11 @@ class RestoreResult:
     proof:        None when it was not asked for.
     """
 
+    wanted: int = 0
+    lost_folders: int = 0
     files: int = 0
     bytes_written: int = 0
+    bytes_in_place: int = 0
     kept: int = 0
     unchanged: int = 0
     folders: int = 0

@@ -89,10 +89,12 @@ def _choose_crew(processes: ProcessCrew | None, reader: VaultReader, target: Tar
 
 
 def _carry_out(run: RestoreRun, existing: Existing, verify: bool) -> RestoreResult:
-    survey = survey_target(run.target, run.plan, existing)
     result = run.result
+    result.wanted = len(run.plan.files) + len(run.plan.hard_links)
+    survey = survey_target(run.target, run.plan, existing)
     result.misses += run.plan.misses + survey.misses
     result.kept = survey.kept
+    result.lost_folders = run.plan.lost_folders
     try:
         files = survey.files + changed_files(run, survey.candidates)
         result.folders = make_folders(run.target, run.plan)
@@ -101,6 +103,7 @@ def _carry_out(run: RestoreRun, existing: Existing, verify: bool) -> RestoreResu
         if verify:
             prove_files(run, sorted(run.in_place))
     finally:
+        result.bytes_in_place = sum(run.plan.files[number].node.size for number in run.in_place)
         finish_folders(run, existing)
         result.problems = run.reader.problems
     return result

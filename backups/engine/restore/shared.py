@@ -23,6 +23,7 @@ class RestoreRun:
     replace:  whether files that are there may be replaced.
     in_place: numbers of the files that have their name: restored, or found equal.
     failed:   numbers of those that cannot be restored.
+    linked:   further names that were made of files in place.
     """
 
     reader: VaultReader
@@ -36,12 +37,15 @@ class RestoreRun:
     progress: Progress = field(default_factory=lambda: Progress(step="restore", total_known=True))
     in_place: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
+    linked: list[Item] = field(default_factory=list)
 
-    def begin(self, step: str, files: Iterable[int]) -> None:
-        """Begin a step that goes over these files."""
+    def begin(self, step: str, files: Iterable[int], done: Iterable[int] = ()) -> None:
+        """Begin a step that goes over these files, and counts those of `done` as done."""
         sizes = [self.plan.files[number].node.size for number in files]
-        self.progress.step, self.progress.files_done, self.progress.bytes_done = step, 0, 0
-        self.progress.files_total, self.progress.bytes_total = len(sizes), sum(sizes)
+        sizes_done = [self.plan.files[number].node.size for number in done]
+        self.progress.step, self.progress.files_done, self.progress.bytes_done = step, len(sizes_done), sum(sizes_done)
+        self.progress.files_total = len(sizes) + len(sizes_done)
+        self.progress.bytes_total = sum(sizes) + sum(sizes_done)
 
     def may_replace(self, item: Item) -> bool:
         """Whether an entry of this name may be replaced: there is none of others in a folder that we made."""

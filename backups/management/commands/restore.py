@@ -17,7 +17,7 @@ from backups.engine.restore.result import RestoreResult
 from backups.engine.restore.run import restore
 from backups.management.naming import snapshot_named, vault_named
 from backups.models import Snapshot
-from backups.services.recovering import open_for_recovery
+from backups.services.recovery_reader import open_for_recovery
 from backups.services.recovery_target import target_refuse_unsafe
 from backups.terminal import QUIET_SECONDS
 from providers.stores.errors import StoreError

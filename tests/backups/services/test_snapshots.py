@@ -8,7 +8,7 @@ import pytest
 
 from backups.management.naming import snapshot_named
 from backups.models import Snapshot, Vault
-from backups.services.recovering import snapshot_to_recover
+from backups.services.recovery_choice import snapshot_to_recover
 from tests.backups.ground import Ground
 from wedbackup.core.clock import SYSTEM_CLOCK, ManualClock
 
