@@ -20,7 +20,7 @@ from backups.services.browsing import snapshot_browse
 from backups.services.checks import CHECK_EVERY, PARTS, RETRY_AFTER, check_request, checks_enqueue_due
 from backups.services.damage import damage_found, damaged_names
 from backups.services.jobs import job_enqueue
-from backups.services.recovering import open_for_recovery
+from backups.services.recovery_reader import open_for_recovery
 from backups.services.schedule import enqueue_due
 from backups.services.vaults import vault_secret
 from backups.states import CopyState, JobState
