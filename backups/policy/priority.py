@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
+from wedbackup.core.clock import is_within
+
 MINUTE = 60  # [s]
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -57,6 +59,15 @@ PROMISES: dict[Priority, Promise] = {
 }
 
 
+# Up to how many days from the wedding each priority holds; beyond them all is archive.
+REACH_DAYS = {
+    Priority.WEDDING_DAY: 0,
+    Priority.CRITICAL: CRITICAL_DAYS,
+    Priority.HIGH: HIGH_DAYS,
+    Priority.NORMAL: NORMAL_DAYS,
+}
+
+
 def priority_at(wedding_day: date | None, zone: tzinfo, now: datetime) -> Priority:
     """Return the priority of a wedding.
 
@@ -92,9 +103,10 @@ def is_fresh(taken_at: datetime, promise: Promise, policy_minutes: int, now: dat
     """Say whether a snapshot taken at `taken_at` still keeps the promise.
 
     policy_minutes: the policy's interval; a policy that runs less often than the promise cannot be judged milder,
-    one that runs weekly by intent in the archive may be as old as two of its intervals.
+    one that runs weekly by intent in the archive may be as old as two of its intervals. One dated ahead of `now` has no
+    age that anybody knows, and is not fresh.
     """
     allowed = promise.rpo_seconds
     if promise is PROMISES[Priority.ARCHIVE]:
         allowed = max(allowed, 2 * policy_minutes * MINUTE)
-    return now - taken_at <= timedelta(seconds=allowed)
+    return is_within(taken_at, now, timedelta(seconds=allowed))

@@ -18,7 +18,8 @@ from backups.states import JOB_UNFINISHED, CopyState, JobState
 from providers.models import Location
 from providers.services.locations import store_of
 from providers.stores.errors import StoreError
-from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.clock import SYSTEM_CLOCK, Clock, is_within
+from wedbackup.core.moments import before, within
 
 CHECK_RANK = 80  # when nothing else waits
 CHECK_EVERY = timedelta(days=7)
@@ -91,8 +92,8 @@ def checks_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
 
 
 def _due_for_reading(now: datetime) -> Iterator[Copy]:
-    before = now - CHECK_EVERY
-    due = Q(verified_at__lte=before) | Q(verified_at=None, vault__created_at__lte=before)
+    due = before("verified_at", now, CHECK_EVERY)
+    due |= Q(verified_at=None) & before("vault__created_at", now, CHECK_EVERY)
     due |= Q(reading_began_at__isnull=False) | Q(state=CopyState.DAMAGED)
     copies = Copy.unscoped.filter(due, state__in=_READABLE, location__enabled=True, location__paused_at=None)
     copies = copies.select_related("vault__organisation", "vault__wedding", "location")
@@ -106,7 +107,7 @@ def _due_for_reading(now: datetime) -> Iterator[Copy]:
 def _last_readings(now: datetime) -> dict[int, Job]:
     """Return the newest job that read, or is to read, the bytes of each copy; older ones decide nothing any more."""
     longest = max(RETRY_AFTER, DAMAGED_AGAIN_AFTER, PART_EVERY)
-    jobs = Job.unscoped.filter(Q(created_at__gt=now - longest) | Q(state__in=JOB_UNFINISHED), kind=Job.Kind.CHECK)
+    jobs = Job.unscoped.filter(within("created_at", now, longest) | Q(state__in=JOB_UNFINISHED), kind=Job.Kind.CHECK)
     jobs = jobs.only("parameters", "state", "created_at").order_by("created_at")
     return {job.parameters["copy"]: job for job in jobs if job.parameters.get("read_data")}
 
@@ -119,7 +120,7 @@ def _waits(copy: Copy, last: Job, now: datetime) -> bool:
         pause = PART_EVERY
     else:
         pause = DAMAGED_AGAIN_AFTER if copy.state == CopyState.DAMAGED else RETRY_AFTER
-    return now - last.created_at < pause
+    return is_within(last.created_at, now, pause)
 
 
 def samples_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
@@ -129,14 +130,13 @@ def samples_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     """
     now = clock.utcnow()
     recent = Job.unscoped.filter(kind=Job.Kind.CHECK).filter(
-        Q(created_at__gt=now - SAMPLE_EVERY) | Q(state__in=JOB_UNFINISHED)
+        within("created_at", now, SAMPLE_EVERY) | Q(state__in=JOB_UNFINISHED)
     )
     left_out = {parameters.get("copy") for parameters in recent.values_list("parameters", flat=True)}
     left_out |= {copy.pk for copy in _due_for_reading(now)}
-    fresh = now - SAMPLE_EVERY
     unread = Copy.unscoped.filter(
-        Q(verified_at__lt=fresh) | Q(verified_at=None, vault__created_at__lt=fresh),
-        Q(sampled_at__lt=fresh) | Q(sampled_at=None),
+        before("verified_at", now, SAMPLE_EVERY) | Q(verified_at=None) & before("vault__created_at", now, SAMPLE_EVERY),
+        before("sampled_at", now, SAMPLE_EVERY) | Q(sampled_at=None),
         state=CopyState.CURRENT,
         location__enabled=True,
         location__paused_at=None,

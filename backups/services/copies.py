@@ -29,6 +29,7 @@ from providers.stores.errors import StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
+from wedbackup.core.moments import within
 from wedbackup.core.templatetags.words import size
 
 CATCH_UP_EVERY = timedelta(minutes=10)
@@ -95,7 +96,7 @@ def catch_ups_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     """
     if Traffic.objects.filter(paused_at__isnull=False).exists():
         return []
-    recent = Job.unscoped.filter(kind=Job.Kind.CATCH_UP, created_at__gt=clock.utcnow() - CATCH_UP_EVERY)
+    recent = Job.unscoped.filter(within("created_at", clock.utcnow(), CATCH_UP_EVERY), kind=Job.Kind.CATCH_UP)
     asked = {job.parameters.get("copy") for job in recent}
     lagging = Copy.unscoped.filter(
         state__in=[CopyState.BEHIND, CopyState.UNREACHABLE],

@@ -34,6 +34,7 @@ from providers.stores.errors import InvalidName, Rejected, StoreError
 from wedbackup.core.audit import AuditTag, record
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
+from wedbackup.core.moments import within
 from wedbackup.core.templatetags.words import counted
 
 PURPOSE = "documents"
@@ -101,7 +102,7 @@ def documents_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     stale = DocumentFolder.unscoped.annotate(newest=Subquery(newest.order_by("-number").values("pk")[:1])).filter(
         Q(snapshot=None) | ~Q(snapshot=F("newest")), newest__isnull=False, location__enabled=True
     )
-    recent = Job.unscoped.filter(kind=Job.Kind.DOCUMENTS, created_at__gte=clock.utcnow() - AGAIN_AFTER)
+    recent = Job.unscoped.filter(within("created_at", clock.utcnow(), AGAIN_AFTER), kind=Job.Kind.DOCUMENTS)
     asked = {job.parameters.get("folder") for job in recent}
     due = stale.select_related("vault__organisation", "vault__wedding", "location")
     return [documents_request(folder, clock=clock) for folder in due if str(folder.pk) not in asked]

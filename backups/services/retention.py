@@ -23,6 +23,7 @@ from backups.states import CopyState
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.moments import within
 
 PRUNE_RANK = 90
 PRUNE_EVERY = timedelta(days=1)
@@ -187,7 +188,7 @@ def prune_request(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Job | None:
     """
     judgement = retention_mark(vault, clock=clock)
     recent = Job.unscoped.filter(
-        vault=vault, kind=Job.Kind.PRUNE, created_at__gte=clock.utcnow() - PRUNE_EVERY
+        within("created_at", clock.utcnow(), PRUNE_EVERY), vault=vault, kind=Job.Kind.PRUNE
     ).exists()
     has_work = judgement.ripe or any(_may_answer(copy) for copy in owing(vault))
     if recent or judgement.frozen or not has_work:

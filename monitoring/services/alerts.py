@@ -18,6 +18,7 @@ from monitoring.models import Alert
 from wedbackup.core import audit, events, live
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import User
+from wedbackup.core.moments import due
 
 ACKNOWLEDGED_FOR = timedelta(hours=8)
 _WEIGHT = {Alert.Severity.INFO: 0, Alert.Severity.WARNING: 1, Alert.Severity.CRITICAL: 2}
@@ -164,7 +165,9 @@ def alert_resolve(key: str, *, clock: Clock = SYSTEM_CLOCK) -> bool:
 
 def acknowledgements_end(*, clock: Clock = SYSTEM_CLOCK) -> int:
     """Open the alerts again whose acknowledgement has ended while the trouble is still there; return how many."""
-    ended = Alert.objects.filter(state=State.ACKNOWLEDGED, acknowledgement_ends_at__lte=clock.utcnow())
+    ended = Alert.objects.filter(
+        due("acknowledgement_ends_at", clock.utcnow(), ACKNOWLEDGED_FOR), state=State.ACKNOWLEDGED
+    )
     opened = 0
     for alert in ended:
         with transaction.atomic():

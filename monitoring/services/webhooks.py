@@ -24,7 +24,7 @@ from monitoring.models import Delivery, Webhook
 from monitoring.sending import Answer, send
 from providers.services.addresses import AddressRefused, Resolver, address_parts, addresses_of, resolve_host
 from providers.stores.answers import retry_after_seconds
-from wedbackup.core import audit, events, sealing
+from wedbackup.core import audit, events, moments, sealing
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Event
 from wedbackup.core.signing import new_secret, signed_headers
@@ -139,7 +139,10 @@ def deliveries_plan(happened: Sequence[Event], *, clock: Clock = SYSTEM_CLOCK) -
 def deliveries_send(*, clock: Clock = SYSTEM_CLOCK) -> int:
     """Send what is due, several at once, and return how many attempts were made; safe in several processes."""
     now = clock.utcnow()
-    due = Delivery.objects.filter(next_at__lte=now, state__in=[Delivery.State.WAITING, Delivery.State.SENDING])
+    latest = timedelta(seconds=RETRY_SECONDS[-1] * (1 + JITTER))
+    due = Delivery.objects.filter(
+        moments.due("next_at", now, latest), state__in=[Delivery.State.WAITING, Delivery.State.SENDING]
+    )
     claimed = [each for each in due.select_related("webhook").order_by("next_at")[:PER_ROUND] if _claim(each, clock)]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as pool:
         answers = list(pool.map(lambda each: _ask(each, clock), claimed))

@@ -69,3 +69,21 @@ class ManualClock:
 
 
 SYSTEM_CLOCK: Clock = SystemClock()
+
+SLACK = timedelta(minutes=2)  # machines that agree about the time may differ by so much
+
+
+def is_within(at: datetime, now: datetime, span: timedelta) -> bool:
+    """Say whether `at` lies in the last `span` before `now`.
+
+    What lies ahead of now was written by a clock that was wrong; nobody knows how long ago that is: it is not within.
+    """
+    return -SLACK <= now - at <= span
+
+
+def is_due(at: datetime, now: datetime, pause: timedelta) -> bool:
+    """Say whether a moment that was set at most `pause` ahead has come.
+
+    One that lies further ahead was set by a clock that was wrong, and is due now: better once too often than never.
+    """
+    return at <= now or at - now > pause + SLACK

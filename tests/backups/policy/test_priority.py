@@ -69,3 +69,10 @@ def test_what_belongs_to_no_wedding_may_follow_a_slow_policy() -> None:
     weekly = 7 * 24 * 60
     assert is_fresh(noon(-13), promise, weekly, noon(0))
     assert not is_fresh(noon(-15), promise, weekly, noon(0))
+
+
+def test_a_snapshot_dated_ahead_is_not_fresh_for_a_year() -> None:
+    """restic #21956, here as well: a negative age passed for a young one."""
+    promise = promise_at(DAY, LONDON, noon(-3))
+    assert is_fresh(noon(-3) + timedelta(minutes=1), promise, 1440, noon(-3))  # another machine's clock
+    assert not is_fresh(noon(-3) + timedelta(days=365), promise, 1440, noon(-3))

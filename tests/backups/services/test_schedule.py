@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from backups.models import Job, Vault
 from backups.services.copies import catch_ups_enqueue_due
 from backups.services.schedule import enqueue_due
@@ -35,6 +37,26 @@ def test_work_missed_for_days_runs_once(ground: Ground) -> None:
     Vault.unscoped.update(next_due_at=SYSTEM_CLOCK.utcnow() - timedelta(days=3))
     assert len(enqueue_due()) == 1
     assert Job.unscoped.filter(vault=vault).count() == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=3), timedelta(days=365)])
+def test_a_clock_that_was_ahead_silences_no_schedule(ground: Ground, ahead: timedelta) -> None:
+    """kopia #3736 ("next snapshot: in 19 years"), duplicati #1943: nothing was backed up until that date."""
+    vault = ground.vault()
+    Vault.unscoped.filter(pk=vault.pk).update(next_due_at=SYSTEM_CLOCK.utcnow() + ahead)
+    assert [job.vault for job in enqueue_due()] == [vault]
+    assert enqueue_due() == []
+
+
+def test_work_asked_for_by_a_clock_that_was_ahead_holds_up_no_other(ground: Ground) -> None:
+    """A catch-up "of next year" counted as asked for lately until then."""
+    vault = ground.vault()
+    ground.back_up(vault)
+    vault.copies.filter(location=ground.locations[2]).update(state=CopyState.BEHIND)
+    (job,) = catch_ups_enqueue_due(clock=ManualClock(SYSTEM_CLOCK.utcnow() + timedelta(days=365)))
+    ground.run(job, clock=ManualClock(SYSTEM_CLOCK.utcnow() + timedelta(days=365)))
+    vault.copies.filter(location=ground.locations[2]).update(state=CopyState.BEHIND)
+    assert len(catch_ups_enqueue_due()) == 1
 
 
 def test_a_copy_that_lags_is_caught_up_when_its_location_answers_again(ground: Ground) -> None:
