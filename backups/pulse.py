@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, DataError, connections, transaction
 from django.db.models import Case, F, JSONField, Value, When
 
 from backups.engine.progress import CancelToken, Progress
@@ -83,6 +83,11 @@ class Run:
         self._written = plain
         return plain
 
+    def forget_progress(self) -> None:
+        """Have nothing more to write: the end of the job must not fail by it."""
+        self._latest = None
+        self._written = {}
+
     def tell(self, progress: dict[str, Any]) -> None:
         """Send the state to all that follow the job."""
         for group in live_groups(self.job):
@@ -149,7 +154,7 @@ class Pulse:
             if any(run.clock.monotonic() - run.renewed_at >= settings.HEARTBEAT_SECONDS for run in runs):
                 _renew(runs)
             if progress:
-                _write_progress(progress)
+                _write_each(progress)
             if runs:
                 self._read_cancellations(runs)
                 self._refresh_rules()
@@ -214,6 +219,19 @@ def _renew(runs: list[Run]) -> None:
             run.renewed_at = now[run]
         else:
             run.stop(Stop.LOST)
+
+
+def _write_each(progress: dict[Run, dict[str, Any]]) -> None:
+    """Write all progress at once; where the database refuses that, each by itself, so that one job mutes no other."""
+    try:
+        with transaction.atomic():
+            _write_progress(progress)
+    except (DataError, ValueError, TypeError) as exc:
+        if len(progress) == 1:
+            log.warning("the progress of job %s cannot be written: %s", next(iter(progress)).job.pk, exc)
+            return
+        for run, fresh in progress.items():
+            _write_each({run: fresh})
 
 
 def _write_progress(progress: dict[Run, dict[str, Any]]) -> None:

@@ -140,6 +140,12 @@ def _persist(run: Run, worker: str, outcome: Outcome | Exception) -> None:
             log.warning("job %s: its end could not be written (%s); trying again", run.job.pk, exc)
             connection.close()
             run.clock.sleep(WRITE_PAUSE_SECONDS)
+        except LeaseLost:
+            raise
+        except Exception as exc:
+            log.error("job %s: its end could not be written", run.job.pk, exc_info=exc)
+            run.forget_progress()
+            return _end(run, worker, _failure(run.job, exc))
     return _finish(run, worker, outcome)
 
 

@@ -64,6 +64,12 @@ class SourceUnreadable(EngineError):
     advice = "Give the service read permission on the folder."
 
 
+class NotPacked(EngineError):
+    """Something that was read could not be put into a pack, and that is no fault of the file."""
+
+    advice = "Start the backup again: it keeps what was stored. If it stays, look at the memory of this machine."
+
+
 class TooFewCopies(EngineError):
     """Fewer locations than the policy asks for took everything, so nothing may be acknowledged.
 

@@ -56,7 +56,7 @@ def backup_record(
     clock = context.clock
     missing: dict[str, str] = {}
     vanished: dict[str, int] = {}
-    problems = {"unstable": len(result.unstable), "unreadable": len(result.unreadable)}
+    problems = {"unstable": len(result.unstable), "unreadable": len(result.unreadable), "partly": len(result.partly)}
     with context.fenced():
         snapshot = _snapshot(vault, result, clock)
         for key, copy in opened.copies.items():
@@ -95,14 +95,14 @@ def backup_record_failure(context: JobContext, opened: OpenCopies, outcomes: Map
 
 
 def _snapshot(vault: Vault, result: BackupResult, clock: Clock) -> Snapshot:
-    problems = [*result.unstable, *result.unreadable]
+    problems = [*result.unreadable, *result.unstable, *result.partly]
     judged = sources_judge(vault, result.sources, clock=clock)
     snapshot = Snapshot.unscoped.create(
         vault=vault,
         restic_id=result.snapshot_id,
         tree=result.tree.hex(),
         taken_at=to_datetime(result.time),
-        file_count=result.files_total,
+        file_count=result.files_total - result.files_unread,
         source_bytes=result.bytes_total,
         stored_bytes=result.bytes_stored,
         problem_files=[list(problem) for problem in problems[:PROBLEM_FILES_MAX]],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backups.engine.errors import Cancelled, EngineError, NoSpace
+from backups.engine.format.gonames import shown_path
 from backups.engine.format.snapshot import Snapshot as VaultSnapshot
 from backups.engine.progress import Progress
 from backups.engine.restore.result import Existing, RestoreResult
@@ -204,7 +205,7 @@ class RecoveryRun:
         attempt.equal += result.proof.equal
         attempt.size_bytes += result.bytes_in_place
         for miss in (*result.misses, *result.proof.differing):
-            attempt.misses.append((posixpath.join(folder, os.fsdecode(miss.path)), miss.reason))
+            attempt.misses.append((posixpath.join(folder, shown_path(miss.path)), miss.reason))
         self._before.files_done += result.proof.equal
         self._before.bytes_done += result.bytes_in_place
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.utils.module_loading import import_string
 
-from backups import worker
+from backups import pulse, worker
 from backups.engine.errors import SourceMissing, TooFewCopies
 from backups.engine.progress import Progress
 from backups.models import Job
-from backups.pulse import PULSE
+from backups.pulse import PULSE, Pulse, Run
 from backups.services.jobs import LeaseLost, job_cancel, job_claim, job_enqueue, job_hand_back, job_move
 from backups.states import JobState
 from backups.worker import ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, BACKOFF_SECONDS, JobContext, Outcome, run_next, stop_runs
@@ -319,3 +319,44 @@ def test_however_many_backups_run_the_last_threads_are_kept_for_recoveries(
 
     monkeypatch.setattr(PULSE, "runs", lambda: [object()] * 5)
     assert run_next("worker", clock=cast.clock) == check
+
+
+def test_a_job_whose_end_cannot_be_written_as_it_is_ends_nevertheless(
+    run_job: Callable[[Runner], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL a name that is not UTF-8 left the job running for ever and its worker without a heartbeat."""
+    honest, refused = worker.job_move, []
+
+    def refusing(job: Job, state: str, **fields: Any) -> Any:
+        if "bad name" in fields["message"]:
+            refused.append(job.pk)
+            raise DataError("Unicode low surrogate must follow a high surrogate")
+        return honest(job, state, **fields)
+
+    monkeypatch.setattr(worker, "job_move", refusing)
+    job = run_job(lambda ctx: Outcome(JobState.COMPLETED, "bad name"))
+    assert refused and job.state == JobState.FAILED and "DataError" in job.message
+
+
+def test_progress_that_the_database_refuses_mutes_no_other_job(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job_enqueue(kind=Job.Kind.CHECK, organisation=cast.lumen, clock=cast.clock) for _ in range(2)]
+    runs = [Run(job_claim(worker="w", only=job, clock=cast.clock) or job, cast.clock) for job in jobs]
+    beat = Pulse(cast.clock)
+    honest, refused = pulse._write_progress, []
+
+    def refusing(progress: dict[Run, dict[str, Any]]) -> None:
+        if runs[0] in progress:
+            refused.append(len(progress))
+            raise DataError("Unicode low surrogate must follow a high surrogate")
+        honest(progress)
+
+    monkeypatch.setattr(pulse, "_write_progress", refusing)
+    monkeypatch.setattr(beat, "_ensure_thread", lambda: None)
+    for run in runs:
+        beat.add(run)
+        run.report(Progress(step="read"))
+    Job.unscoped.update(cancel_requested=True)
+    beat.beat()
+    jobs[1].refresh_from_db()
+    assert refused == [2, 1] and jobs[1].progress["step"] == "read"
+    assert all(run.cancel.cancelled for run in runs)

@@ -17,6 +17,7 @@ SAME_TESTS = (
     "tests/backups/test_worker.py",
     "tests/wedbackup/core/test_audit.py",
     "tests/wedbackup/core/test_events.py",
+    "tests/wedbackup/core/test_storable.py",
     "tests/wedbackup/test_tick.py",
     "tests/backups/test_consumers.py",
     "tests/wedbackup/on_postgresql/row_security_promises.py",

@@ -19,6 +19,7 @@ from django.db import transaction
 
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import AuditEntry, AuditHead, User
+from wedbackup.core.storable import storable
 
 SYSTEM = "system"  # the actor when no person acted
 GENESIS = "0" * 64  # what the first line holds as the hash of the line before it
@@ -101,12 +102,12 @@ def record(
         head = AuditHead.objects.select_for_update().get(pk=1)
         entry = AuditEntry(
             at=clock.utcnow(),
-            actor=actor_name(actor),
+            actor=storable(actor_name(actor)),
             tag=tag.value,
             organisation_id=organisation_id,
             subject_type=subject_type,
             subject_id=str(subject_id),
-            detail=json.loads(json.dumps(dict(detail or {}), cls=DjangoJSONEncoder)),
+            detail=storable(json.loads(json.dumps(dict(detail or {}), cls=DjangoJSONEncoder))),
             previous_hash=head.hash,
         )
         entry.hash = entry_hash(entry)

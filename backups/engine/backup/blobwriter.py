@@ -12,13 +12,14 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from backups.engine.backup.claims import Claims
-from backups.engine.backup.fanout import FanOut
+from backups.engine.backup.fanout import BUFFER_BYTES, FanOut
 from backups.engine.backup.messages import Message, PackSealed
+from backups.engine.errors import EngineError, NotPacked
 from backups.engine.format import PACK_TARGET_BYTES, BlobType
 from backups.engine.format.compression import compress_if_worth
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.index import PackRecord
-from backups.engine.format.pack import PackBuilder
+from backups.engine.format.pack import PackBuilder, buffer_bytes
 
 OPEN_DATA_PACKS = 2
 OPEN_TREE_PACKS = 1
@@ -58,8 +59,17 @@ class BlobWriter:
         """Return the id of `plain`, which is in a pack from now on, or was before.
 
         compressible: False when the format is known to be compressed already.
-        Raises Damaged when memory flips bits, Cancelled.
+        Raises Damaged when memory flips bits, Cancelled, NotPacked. After any of them the run must end: the blob may be
+        claimed and not stored.
         """
+        try:
+            return self._store(plain, compressible)
+        except EngineError:
+            raise
+        except Exception as exc:
+            raise NotPacked(f"a piece of {len(plain)} bytes could not be packed ({type(exc).__name__}: {exc})") from exc
+
+    def _store(self, plain: bytes | memoryview, compressible: bool) -> bytes:
         if self._unseen_in_a_row < UNSEEN_IN_A_ROW:
             blob_id = sha256(plain).digest()
             if not self._claims.claim(blob_id):
@@ -106,7 +116,7 @@ class BlobWriter:
             self._send(place)
             current = None
         if current is None:
-            buffer = self._fan_out.buffer()
+            buffer = self._fan_out.buffer(max(BUFFER_BYTES, buffer_bytes(len(content))))
             self._open[place] = PackBuilder(self._key, self._type, buffer), buffer
         return place, content, plain_length
 

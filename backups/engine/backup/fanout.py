@@ -81,8 +81,10 @@ class FanOut:
         self._changed = threading.Condition()
         self._closed = False
 
-    def buffer(self) -> mmap.mmap:
-        """Return an empty pack buffer of BUFFER_BYTES, waiting for the destinations if all are in use.
+    def buffer(self, size: int = BUFFER_BYTES) -> mmap.mmap:
+        """Return an empty pack buffer, waiting for the destinations if all are in use.
+
+        size: that it must have at least [bytes]; more than BUFFER_BYTES is for the list of a very large folder.
 
         Raises Cancelled when the run was asked to stop meanwhile.
         """
@@ -99,16 +101,19 @@ class FanOut:
                     self._drop_laggards("it took packs too slowly")
                     continue
                 waited = 0.0 if self._changed.wait(_POLL_SECONDS) else waited + _POLL_SECONDS
-            if self._free:
+            if self._free and size <= BUFFER_BYTES:
                 return self._free.pop()
-            self._buffers_made += 1
+            if self._free:
+                self._free.pop().close()
+            else:
+                self._buffers_made += 1
         # Mapped, not allocated: pages that no pack reaches cost nothing.
-        return mmap.mmap(-1, BUFFER_BYTES)
+        return mmap.mmap(-1, size)
 
     def give_back(self, buffer: mmap.mmap) -> None:
         """Take back a buffer that was not sent."""
         with self._changed:
-            self._free.append(buffer)
+            self._keep(buffer)
             self._changed.notify_all()
 
     def send(self, pack_id: str, view: memoryview, buffer: mmap.mmap) -> None:
@@ -189,8 +194,14 @@ class FanOut:
         if parcel.holders == 0:
             parcel.view.release()
             if not self._closed:
-                self._free.append(parcel.buffer)
+                self._keep(parcel.buffer)
             self._changed.notify_all()
+
+    def _keep(self, buffer: mmap.mmap) -> None:
+        if len(buffer) > BUFFER_BYTES:  # made for one very large blob: its memory is not kept
+            self._buffers_made -= 1
+        else:
+            self._free.append(buffer)
 
     def _start_thread(self, lane: _Lane) -> None:
         if len(lane.threads) < min(UPLOADERS, len(lane.queue) + lane.busy):

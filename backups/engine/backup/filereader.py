@@ -15,9 +15,10 @@ from typing import NamedTuple
 from backups.engine.backup.blobwriter import BlobWriter
 from backups.engine.backup.chunker import Chunker
 from backups.engine.backup.heads import HEAD_BYTES, Head, judge_head
-from backups.engine.backup.messages import Problem
-from backups.engine.backup.sources import is_regular, open_file, read_xattrs, same_file_state
-from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB
+from backups.engine.backup.messages import Problem, Trouble
+from backups.engine.backup.sources import is_regular, open_file, read_xattrs, reason_of, same_file_state
+from backups.engine.errors import EngineError
+from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB, is_writable_time
 from backups.engine.format.compression import PACKED_SUFFIXES
 from backups.engine.format.tree import encode_node
 
@@ -25,6 +26,7 @@ READINGS_MAX = 4  # the first and three more
 SMALL_BYTES = BLOB_MIN_BYTES  # up to here a file is one blob and takes one read
 WINDOW_BYTES = 24 * MIB  # of a long file at a time; the chunker looks BLOB_MAX_BYTES ahead
 _READ_BYTES = 4 * MIB
+DATE_MOVED = "its date is outside of the years 1 to 9999 and was stored as the nearest one inside"
 
 
 class ReadFile(NamedTuple):
@@ -32,6 +34,7 @@ class ReadFile(NamedTuple):
 
     node: its JSON node, None when it could not be.   size: of what was read [bytes].
     head: what its first bytes say.   moved: all of its content was stored before, and is more than zeros.
+    vanished: it was gone when it should be opened, as temporary files are.
     """
 
     node: bytes | None
@@ -40,6 +43,7 @@ class ReadFile(NamedTuple):
     problem: Problem | None = None
     head: Head = Head.PLAIN
     moved: bool = False
+    vanished: bool = False
 
 
 class _Reading(NamedTuple):
@@ -61,15 +65,22 @@ class FileReader:
         self._head = b""
 
     def read(self, folder_fd: int, name: bytes) -> ReadFile:
-        """Read the file `name` in the open folder. Its own troubles are in the result; raises Cancelled or Damaged."""
+        """Read the file `name` in the open folder. Its own troubles are in the result.
+
+        Raises what ends the whole run: Cancelled, Damaged, NotPacked.
+        """
         try:
             fd = open_file(folder_fd, name)
-        except OSError as exc:
-            return _unreadable(name, exc.strerror or str(exc))
+        except FileNotFoundError:
+            return ReadFile(None, [], 0, vanished=True)
+        except Exception as exc:
+            return _unreadable(name, reason_of(exc))
         try:
             return self._read_open(fd, name)
-        except OSError as exc:
-            return _unreadable(name, exc.strerror or str(exc))
+        except EngineError:
+            raise
+        except Exception as exc:
+            return _unreadable(name, reason_of(exc))
         finally:
             os.close(fd)
 
@@ -84,8 +95,13 @@ class FileReader:
             tries += 1
             os.lseek(fd, 0, os.SEEK_SET)
             reading = self._read_once(fd, compressible) or reading
-        node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=read_xattrs(fd))
-        problem = None if reading.stable else Problem(name, f"it changed during each of {tries} readings", stored=True)
+        xattrs, missed = read_xattrs(fd)
+        node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=xattrs)
+        problem = None
+        if not reading.stable:
+            problem = Problem(name, f"it changed during each of {tries} readings", Trouble.UNSTABLE)
+        elif missed or not is_writable_time(reading.before.st_mtime_ns):
+            problem = Problem(name, missed or DATE_MOVED, Trouble.PARTLY)
         head = judge_head(name, self._head)
         moved = self._writer.added == added and head is not Head.BLANK
         return ReadFile(node, reading.blobs, reading.size, problem, head, moved)
@@ -137,4 +153,4 @@ class FileReader:
 
 
 def _unreadable(name: bytes, reason: str) -> ReadFile:
-    return ReadFile(None, [], 0, Problem(name, reason, stored=False))
+    return ReadFile(None, [], 0, Problem(name, reason))

@@ -23,7 +23,7 @@ from backups.engine.backup.messages import (
     ReadPart,
     SourceRoot,
 )
-from backups.engine.backup.sources import open_folder, open_root
+from backups.engine.backup.sources import open_folder, open_root, reason_of
 from backups.engine.errors import Cancelled
 from backups.engine.format import MIB, BlobType
 from backups.engine.format.crypto import MasterKey
@@ -76,10 +76,12 @@ class FileWorker:
         slots = [slot for slot, _ in part.files]
         try:
             folder_fd = open_folder(self._root_fd(part.root), part.parts)
+        except FileNotFoundError:
+            names = tuple([name for _, name in part.files])
+            return ReadPart(part.number, slots, [None] * len(slots), b"", 0, [], vanished=names)
         except OSError as exc:
-            reason = exc.strerror or str(exc)
-            problems = [Problem(name, reason, stored=False) for _, name in part.files]
-            return ReadPart(part.number, slots, [None] * len(slots), b"", 0, problems)
+            problems = [Problem(name, reason_of(exc)) for _, name in part.files]
+            return ReadPart(part.number, slots, [None] * len(slots), b"", 0, problems, doubtful=tuple(slots))
         files: list[ReadFile] = []
         try:
             for _, name in part.files:
@@ -99,6 +101,8 @@ class FileWorker:
             tuple([name for name, file in named if file.moved]),
             tuple([name for name, file in named if file.head >= Head.SPOILED]),
             tuple([name for name, file in named if file.head is Head.NOISE]),
+            tuple([slot for slot, file in zip(slots, files, strict=True) if file.problem]),
+            tuple([name for (_, name), file in zip(part.files, files, strict=True) if file.vanished]),
         )
 
     def _root_fd(self, root: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,12 +65,24 @@ class FolderPart(NamedTuple):
 Batch = list[FolderPart]
 
 
+class Trouble(enum.IntEnum):
+    """What is wrong with an entry.
+
+    UNREAD: it is not in the snapshot.   UNSTABLE: it changed while it was read; the last reading is stored.
+    PARTLY: its content is stored, but not all that belongs to it.
+    """
+
+    UNREAD = 0
+    UNSTABLE = 1
+    PARTLY = 2
+
+
 class Problem(NamedTuple):
-    """A file that could not be read, or that changed whenever it was. reason: for people."""
+    """What could not be done as it should with one entry. reason: for people."""
 
     name: bytes
     reason: str
-    stored: bool
+    kind: Trouble = Trouble.UNREAD
 
 
 class ReadPart(NamedTuple):
@@ -79,6 +92,8 @@ class ReadPart(NamedTuple):
     content:      all their blob ids, one after the other.   size: what was read [bytes].
     moved:        names of files whose content was stored before.
     spoiled:      names of those that are not what they say.   noisy: of those that are noise, and say nothing.
+    doubtful:     slots of those with a problem, to be looked at again.
+    vanished:     names of those that are gone since the listing.
     """
 
     number: int
@@ -90,6 +105,8 @@ class ReadPart(NamedTuple):
     moved: tuple[bytes, ...] = ()
     spoiled: tuple[bytes, ...] = ()
     noisy: tuple[bytes, ...] = ()
+    doubtful: tuple[int, ...] = ()
+    vanished: tuple[bytes, ...] = ()
 
 
 class BatchDone(NamedTuple):

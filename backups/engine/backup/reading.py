@@ -13,24 +13,43 @@ from backups.engine.backup.crew import BackupCrew
 from backups.engine.backup.fileworker import is_long
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, pack_nodes, usable_nodes
 from backups.engine.backup.ledger import Ledger
-from backups.engine.backup.messages import Batch, BatchDone, FolderPart, Message, ReadPart, SourceRoot, WorkerFinished
+from backups.engine.backup.messages import (
+    Batch,
+    BatchDone,
+    FolderPart,
+    Message,
+    ReadPart,
+    SourceRoot,
+    Trouble,
+    WorkerFinished,
+)
 from backups.engine.backup.scanner import FileToRead, Folder, Scan, Scanner, child_path
 from backups.engine.backup.selection import Place, Selection
-from backups.engine.backup.sources import check_root, open_root
-from backups.engine.errors import Damaged, SourceMissing, SourceUnreadable
+from backups.engine.backup.sources import check_root, open_root, reason_of
+from backups.engine.errors import Damaged, EngineError, SourceMissing, SourceUnreadable
 from backups.engine.format import MIB
+from backups.engine.format.gonames import shown_path
 from backups.engine.format.tree import encode_node, encode_tree
 
 BATCH_FILES = 64
 BATCH_BYTES = 4 * MIB
 _WAIT_SECONDS = 0.1
+LONGEST_PATH = 4095 - 255  # [bytes] of a folder whose every file Linux can name from the root
+TOO_DEEP = (
+    "it lies so deep that stock restic alone cannot restore what is in it, which wedbackup can; move it further up"
+)
 
 
 @dataclass
 class Counts:
-    """What was found and done. files_*: regular files.   unstable, unreadable: (path, reason)."""
+    """What was found and done. files_*: regular files, without those that vanished meanwhile.
+
+    files_unread: of files_total, those that could not be read and are not stored.
+    unstable, unreadable, partly: (path, reason).
+    """
 
     files_total: int = 0
+    files_unread: int = 0
     files_new: int = 0
     files_changed: int = 0
     files_unchanged: int = 0
@@ -39,6 +58,10 @@ class Counts:
     bytes_read: int = 0
     unstable: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    partly: list[tuple[str, str]] = field(default_factory=list)
+
+    def of(self, kind: Trouble) -> list[tuple[str, str]]:
+        return (self.unreadable, self.unstable, self.partly)[kind]
 
 
 class SourceReading:
@@ -140,8 +163,12 @@ class SourceReading:
         self.counts.bytes_read += part.size
         for problem in part.problems:
             folder.whole = False
-            path = os.fsdecode(child_path(folder.path, problem.name))
-            (self.counts.unstable if problem.stored else self.counts.unreadable).append((path, problem.reason))
+            path = shown_path(child_path(folder.path, problem.name))
+            self.counts.of(problem.kind).append((path, problem.reason))
+            self.counts.files_unread += problem.kind is Trouble.UNREAD
+        folder.doubtful.update(part.doubtful)
+        if part.vanished:
+            self._note_vanished(folder, part.vanished)
         if part.moved or part.spoiled or part.noisy:
             _note_heads(folder, part)
         for slot, node in zip(part.slots, part.nodes, strict=True):
@@ -151,11 +178,26 @@ class SourceReading:
         if not folder.waiting:
             self._complete(folder)
 
+    def _note_vanished(self, folder: Folder, names: Sequence[bytes]) -> None:
+        """Files that were gone before they were opened, as temporary ones are, are not counted and no alarm."""
+        folder.whole = False
+        older = len(folder.older.intersection(names))
+        self.counts.files_total -= len(names)
+        self.counts.files_changed -= older
+        self.counts.files_new -= len(names) - older
+        for source in folder.sources:
+            source.add(-len(names), 0)
+            source.changes.new -= len(names) - older
+        for place in folder.mounts:
+            place.add(-len(names), 0)
+
     def _scan(self, folder: Folder) -> None:
         counts, progress = self.counts, self._ledger.progress
         try:
             scan = self._scanner.scan(folder, self._root_fds[folder.root])
-        except OSError as exc:
+        except EngineError:
+            raise
+        except Exception as exc:
             self._give_up(folder, exc)
             return
         self._measure(folder, scan)
@@ -165,12 +207,15 @@ class SourceReading:
         counts.files_changed += scan.files_changed
         counts.files_unchanged += scan.files_unchanged
         counts.bytes_total += scan.bytes_total
-        counts.unreadable.extend((os.fsdecode(path), reason) for path, reason in scan.problems)
+        counts.unreadable.extend((shown_path(path), reason) for path, reason in scan.problems)
+        counts.partly.extend((shown_path(path), reason) for path, reason in scan.partly)
+        if len(folder.path) > LONGEST_PATH and folder.parent and len(folder.parent.path) <= LONGEST_PATH:
+            counts.partly.append((shown_path(folder.path), TOO_DEEP))
         progress.files_total += found
         progress.bytes_total += scan.bytes_total
         progress.files_done += scan.files_unchanged
         progress.bytes_done += scan.bytes_unchanged
-        progress.current = os.fsdecode(folder.path)
+        progress.current = shown_path(folder.path)
         self._open[folder.number] = folder
         self._stack.extend(reversed(scan.folders))
         self._submit(folder, scan.files)
@@ -202,13 +247,14 @@ class SourceReading:
         for place in folder.mounts:
             place.add(files, scan.bytes_total)
 
-    def _give_up(self, folder: Folder, exc: OSError) -> None:
-        reason = exc.strerror or str(exc)
+    def _give_up(self, folder: Folder, exc: Exception) -> None:
+        reason = reason_of(exc)
         parent = folder.parent
         if parent is None:
-            self._miss(folder.root, SourceUnreadable(f"the folder {os.fsdecode(folder.path)} cannot be read: {reason}"))
+            self._miss(folder.root, SourceUnreadable(f"the folder {shown_path(folder.path)} cannot be read: {reason}"))
             return
-        self.counts.unreadable.append((os.fsdecode(folder.path), reason))
+        if not isinstance(exc, FileNotFoundError):  # else it was removed meanwhile
+            self.counts.unreadable.append((shown_path(folder.path), reason))
         self._fill_in(parent)
         parent.whole = False
         parent.nodes[folder.slot] = None
@@ -251,11 +297,19 @@ class SourceReading:
                 return
             if parent.cached is None or tree_id != folder.previous_tree:
                 self._fill_in(parent)
-                parent.nodes[folder.slot] = _folder_node(folder.parts[-1], folder, tree_id)
+                parent.nodes[folder.slot] = self._node_of(folder, tree_id)
+                parent.whole = parent.whole and parent.nodes[folder.slot] is not None
             parent.waiting -= 1
             if parent.waiting:
                 return
             folder = parent
+
+    def _node_of(self, folder: Folder, tree_id: bytes) -> bytes | None:
+        try:
+            return _folder_node(folder.parts[-1], folder, tree_id)
+        except Exception as exc:
+            self.counts.unreadable.append((shown_path(folder.path), reason_of(exc)))
+            return None
 
     def _fill_in(self, folder: Folder) -> None:
         """Give an unchanged folder its remembered nodes, because one of its subfolders has changed."""
@@ -272,14 +326,13 @@ class SourceReading:
             return cached.tree_id
         nodes = [node for node in folder.nodes if node is not None]
         tree_id = self._trees.store(encode_tree(nodes))
-        if folder.whole:
-            content = cached.content if cached is not None else b"".join(folder.content)
-            settled = cached is not None or folder.settled
-            odd = cached.odd if cached is not None else b"/".join(sorted(folder.odd))
-            row = CachedFolder(
-                folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled, odd
-            )
-            self._cache.put(folder.path, row)
+        content = cached.content if cached is not None else b"".join(folder.content)
+        settled = folder.whole and (cached is not None or folder.settled)
+        odd = cached.odd if cached is not None else b"/".join(sorted(folder.odd))
+        if folder.doubtful:  # without their nodes they are read again, and told again
+            nodes = [node for slot, node in enumerate(folder.nodes) if node and slot not in folder.doubtful]
+        row = CachedFolder(folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled, odd)
+        self._cache.put(folder.path, row)
         return tree_id
 
     def _join(self, path: bytes, sources: list[tuple[bytes, int]]) -> bytes:
@@ -300,7 +353,7 @@ class SourceReading:
             try:
                 nodes.append(encode_node(name, os.stat(child), subtree=tree_id))
             except OSError as exc:
-                raise SourceMissing(f"the folder {os.fsdecode(child)} went away: {exc.strerror}") from exc
+                raise SourceMissing(f"the folder {shown_path(child)} went away: {exc.strerror}") from exc
         return self._trees.store(encode_tree(nodes))
 
 

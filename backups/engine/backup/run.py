@@ -83,12 +83,13 @@ class BackupResult:
     """What a backup made.
 
     snapshot_id, parent: hex.   tree: id of the root tree.   time: when the reading began, Unix time [ns].
-    files_*, folders_total: how many; total = new + changed + unchanged, as listed.
+    files_*, folders_total: how many; total = new + changed + unchanged, as listed, and unread are not stored of them.
     bytes_total:  size of all files [bytes].   bytes_read: of those that were read.
     bytes_stored: of new packs, once, not per location.
     packs_lost:   packs that were gone everywhere; what the source still has of them was stored anew.
     unstable:     (path, reason) of files that changed whenever they were read; the last reading is stored.
     unreadable:   (path, reason) of what could not be read; it is not in the snapshot.
+    partly:       (path, reason) of what is stored without something that belongs to it.
     sources:      each as it was found, also those that were missing and are not in the snapshot.
     outcomes:     by destination key.
     unrecorded:   earlier snapshots of ours that the caller does not know, oldest first: its process was killed between
@@ -100,6 +101,7 @@ class BackupResult:
     time: int
     parent: str | None
     files_total: int = 0
+    files_unread: int = 0
     files_new: int = 0
     files_changed: int = 0
     files_unchanged: int = 0
@@ -110,6 +112,7 @@ class BackupResult:
     packs_lost: int = 0
     unstable: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    partly: list[tuple[str, str]] = field(default_factory=list)
     sources: list[FoundSource] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     unrecorded: list[Snapshot] = field(default_factory=list)
@@ -342,6 +345,7 @@ class _Run:
             time=began,
             parent=parent,
             files_total=counts.files_total,
+            files_unread=counts.files_unread,
             files_new=counts.files_new,
             files_changed=counts.files_changed,
             files_unchanged=counts.files_unchanged,
@@ -352,6 +356,7 @@ class _Run:
             packs_lost=len(found.lost),
             unstable=counts.unstable,
             unreadable=counts.unreadable,
+            partly=counts.partly,
             sources=self._selection.sources,
             outcomes=self._ledger.by_key(),
         )

@@ -11,19 +11,20 @@ import contextlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
 
+from backups.engine.backup.filereader import DATE_MOVED
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, usable_nodes
 from backups.engine.backup.heads import KNOWN_SUFFIXES, is_relabelled, suffix_of
 from backups.engine.backup.known import KnownBlobs
 from backups.engine.backup.selection import FoundSource, Place, Selection
-from backups.engine.backup.sources import open_folder, read_xattrs
-from backups.engine.format import format_time
+from backups.engine.backup.sources import open_folder, read_xattrs, reason_of
+from backups.engine.format import format_time, is_writable_time
 from backups.engine.format.gonames import unquote_name
 from backups.engine.format.tree import encode_node, node_type
 
@@ -31,6 +32,7 @@ COARSE_CLOCK_NS = 2_000_000_000  # FAT's time stamps step by 2 s, the coarsest o
 _STATE = struct.Struct("<IQqqqII")
 
 Entry = tuple[bytes, os.stat_result]
+_OldNode = tuple[bytes, dict[str, Any]]  # as stored, and what it says
 
 
 class FileToRead(NamedTuple):
@@ -53,7 +55,7 @@ class Folder:
     settled_before, settled: as in the cache's row that this run will write.
     cached:         the cache's row if no entry has changed.
     previous_tree:  its tree according to the cache.
-    whole:          every entry was stored as it was.
+    whole:          every entry was stored as it was.   doubtful: slots of files to be looked at again at the next run.
     sources:        those that want what is in it.   mounts: the disks below a source that it lies on.
     older:          names of files to be read that were there before.   changed: those with another state now.
     odd:            names of files that are noise or zeros.   was_odd: of those that were.
@@ -76,6 +78,7 @@ class Folder:
     cached: CachedFolder | None = None
     previous_tree: bytes | None = None
     whole: bool = True
+    doubtful: set[int] = field(default_factory=set)
     sources: tuple[FoundSource, ...] = ()
     mounts: tuple[Place, ...] = ()
     older: set[bytes] = field(default_factory=set)
@@ -89,6 +92,7 @@ class Scan:
     """What listing one folder found.
 
     folders: subfolders, in order.   files: to be read.   problems: (path, reason) of what could not be looked at.
+    partly:  (path, reason) of what is stored without something that belongs to it.
     *_new, *_changed, *_unchanged: regular files.   bytes_total: size of all regular files [bytes].
     relabelled: new files named as one that is gone, with an unknown suffix.
     """
@@ -96,6 +100,7 @@ class Scan:
     folders: list[Folder] = field(default_factory=list)
     files: list[FileToRead] = field(default_factory=list)
     problems: list[tuple[bytes, str]] = field(default_factory=list)
+    partly: list[tuple[bytes, str]] = field(default_factory=list)
     files_new: int = 0
     files_changed: int = 0
     files_unchanged: int = 0
@@ -129,7 +134,9 @@ class Scanner:
         try:
             scan = Scan()
             folder.status = os.fstat(fd)
-            folder.xattrs = read_xattrs(fd)
+            folder.xattrs, missed = read_xattrs(fd)
+            if missed or not is_writable_time(folder.status.st_mtime_ns):
+                scan.partly.append((folder.path, missed or DATE_MOVED))
             entries = self._list(fd, folder, scan)
             self._compare(folder, entries)
             if folder.cached is not None:
@@ -146,13 +153,13 @@ class Scanner:
         with os.scandir(fd) as listing:
             for entry in listing:
                 name = os.fsencode(entry.name)
-                if not self._selection.takes_all and not self._selects(folder, name, entry):
-                    continue
                 try:
-                    entries.append((name, entry.stat(follow_symlinks=False)))
-                except OSError as exc:
-                    folder.whole = False
-                    scan.problems.append((child_path(folder.path, name), exc.strerror or str(exc)))
+                    if self._selection.takes_all or self._selects(folder, name, entry):
+                        entries.append((name, entry.stat(follow_symlinks=False)))
+                except FileNotFoundError:  # gone this moment, as temporary files are
+                    continue
+                except Exception as exc:
+                    _note_problem(folder, scan, name, exc)
         entries.sort(key=_name_of)
         return entries
 
@@ -196,40 +203,49 @@ class Scanner:
 
     def _take_changed(self, folder: Folder, entries: list[Entry], fd: int, scan: Scan) -> None:
         cached = self._cache.get(folder.path)
-        before = {unquote_name(fields["name"]): (node, fields) for node, fields in _old_nodes(cached)}
+        before = _nodes_before(cached)
         folder.was_odd = frozenset(cached.odd_names if cached else ())
         folder.nodes = [None] * len(entries)
         folder.settled = all(_written_at(status) < folder.settled_before for _, status in entries)
         for slot, (name, status) in enumerate(entries):
             kind = stat.S_IFMT(status.st_mode)
             old = before.pop(name, None)
-            if kind == stat.S_IFDIR:
-                scan.folders.append(self._below(folder, slot, name))
-            elif kind != stat.S_IFREG:
-                self._take_special(folder, slot, name, status, fd, scan)
-            else:
-                scan.bytes_total += status.st_size
-                if old and cached and self._is_unchanged(old[1], status, cached):
+            try:
+                if kind == stat.S_IFDIR:
+                    scan.folders.append(self._below(folder, slot, name))
+                elif kind != stat.S_IFREG:
+                    self._take_special(folder, slot, name, status, fd, scan)
+                elif old and cached and self._is_unchanged(old[1], status, cached):
                     folder.nodes[slot] = old[0]
                     folder.content.extend(map(bytes.fromhex, old[1]["content"]))
                     scan.files_unchanged += 1
                     scan.bytes_unchanged += status.st_size
                     if name in folder.was_odd:
                         folder.odd.add(name)
-                    continue
-                scan.files.append(FileToRead(slot, name, status.st_size))
-                if old:
-                    folder.older.add(name)
-                    if not _same_state(old[1], status):  # else it is read again to be sure
-                        folder.changed.add(name)
-                    scan.files_changed += 1
                 else:
-                    scan.files_new += 1
+                    self._take_file(folder, slot, name, status, old, scan)
+            except Exception as exc:
+                _note_problem(folder, scan, name, exc)
+        scan.bytes_total += scan.bytes_unchanged
         if before and scan.files_new:
             scan.relabelled = _count_relabelled(folder, scan.files, before)
         for name, (_, fields) in before.items():
             if fields["type"] == "dir":
                 self._cache.forget(child_path(folder.path, name))
+
+    def _take_file(
+        self, folder: Folder, slot: int, name: bytes, status: os.stat_result, old: _OldNode | None, scan: Scan
+    ) -> None:
+        """Have a file read that is new, has changed, or may have."""
+        scan.files.append(FileToRead(slot, name, status.st_size))
+        scan.bytes_total += status.st_size
+        if old is None:
+            scan.files_new += 1
+            return
+        scan.files_changed += 1
+        folder.older.add(name)
+        if not _same_state(old[1], status):  # else it is read again to be sure
+            folder.changed.add(name)
 
     def _is_unchanged(self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder) -> bool:
         return (
@@ -241,15 +257,18 @@ class Scanner:
     def _take_special(
         self, folder: Folder, slot: int, name: bytes, status: os.stat_result, fd: int, scan: Scan
     ) -> None:
+        if not node_type(status.st_mode):
+            raise OSError(f"it is of a kind that cannot be stored (mode {status.st_mode:o})")
         try:
-            if not node_type(status.st_mode):
-                raise OSError(f"it is of a kind that cannot be stored (mode {status.st_mode:o})")
             target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else None
-            xattrs = read_xattrs(b"/proc/self/fd/%d/%b" % (fd, name))
-            folder.nodes[slot] = encode_node(name, status, link_target=target, xattrs=xattrs)
-        except OSError as exc:
+        except FileNotFoundError:
             folder.whole = False
-            scan.problems.append((child_path(folder.path, name), exc.strerror or str(exc)))
+            return
+        xattrs, missed = read_xattrs(b"/proc/self/fd/%d/%b" % (fd, name))
+        folder.nodes[slot] = encode_node(name, status, link_target=target, xattrs=xattrs)
+        if missed or not is_writable_time(status.st_mtime_ns):
+            folder.whole = False
+            scan.partly.append((child_path(folder.path, name), missed or DATE_MOVED))
 
     def _below(self, folder: Folder, slot: int, name: bytes) -> Folder:
         number = self._next_number
@@ -271,12 +290,24 @@ def _written_at(status: os.stat_result) -> int:
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
+def _note_problem(folder: Folder, scan: Scan, name: bytes, exc: Exception) -> None:
+    folder.whole = False
+    scan.problems.append((child_path(folder.path, name), reason_of(exc)))
+
+
 def _sign(entries: list[Entry]) -> bytes:
     pack = _STATE.pack
-    states = [
-        name + b"\0" + pack(s.st_mode, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_uid, s.st_gid)
-        for name, s in entries
-    ]
+    try:
+        states = [
+            name + b"\0" + pack(s.st_mode, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_uid, s.st_gid)
+            for name, s in entries
+        ]
+    except struct.error:  # a date before 1677 or after 2262 among them
+        states = [
+            b"%b\0%d %d %d %d %d %d %d"
+            % (name, s.st_mode, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_uid, s.st_gid)
+            for name, s in entries
+        ]
     return blake2b(b"".join(states), digest_size=16).digest()
 
 
@@ -296,7 +327,10 @@ def _count_relabelled(folder: Folder, files: list[FileToRead], gone: Collection[
     return sum(file.name not in folder.older and is_relabelled(file.name, names) for file in files)
 
 
-def _old_nodes(cached: CachedFolder | None) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    for node in usable_nodes(cached):
-        if node:
-            yield node, orjson.loads(node)
+def _nodes_before(cached: CachedFolder | None) -> dict[bytes, _OldNode]:
+    """Return the remembered nodes by name; none when the row cannot be read, for it is only a cache."""
+    try:
+        found = [(node, orjson.loads(node)) for node in usable_nodes(cached) if node]
+        return {unquote_name(fields["name"]): (node, fields) for node, fields in found}
+    except (ValueError, KeyError, TypeError):
+        return {}

@@ -7,12 +7,15 @@ swapping a folder for a link, and paths longer than PATH_MAX work.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from backups.engine.backup.messages import SourceRoot
 from backups.engine.errors import SourceMissing, SourceUnreadable
+from backups.engine.format.gonames import shown_path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO swapped in must not block us
@@ -38,7 +41,7 @@ def open_root(root: SourceRoot, *, check: bool = True) -> Iterator[int]:
 
     Raises SourceMissing, also when a mount has gone from it, or SourceUnreadable.
     """
-    name = os.fsdecode(root.path)
+    name = shown_path(root.path)
     try:
         fd = os.open(root.path, _FOLDER)
     except (FileNotFoundError, NotADirectoryError) as exc:
@@ -84,18 +87,49 @@ def _open_unseen(name: bytes, flags: int, folder_fd: int) -> int:
         return os.open(name, flags, dir_fd=folder_fd)
 
 
-def read_xattrs(target: int | bytes | str) -> list[tuple[str, bytes]]:
-    """Return the extended attributes of an open file, or of a path without following it; [] where there are none."""
+class Attributes(NamedTuple):
+    """Extended attributes, (name, value). missed: which could not be read or stored and why, for people."""
+
+    pairs: list[tuple[str, bytes]]
+    missed: str = ""
+
+
+_NO_ATTRIBUTES = Attributes([])
+_HAS_NONE = frozenset((errno.ENOTSUP, errno.ENOSYS))  # this file system has none
+_GONE = frozenset((errno.ENODATA, errno.ENOENT))
+
+
+def read_xattrs(target: int | bytes | str) -> Attributes:
+    """Return the extended attributes of an open file, or of a path without following it."""
     follow = isinstance(target, int)
-    found: list[tuple[str, bytes]] = []
     try:
         names = os.listxattr(target, follow_symlinks=follow)
-    except OSError:  # this file system has none
-        return found
+    except OSError as exc:
+        if exc.errno in _HAS_NONE or exc.errno in _GONE:
+            return _NO_ATTRIBUTES
+        return Attributes([], f"its attributes could not be listed ({reason_of(exc)})")
+    if not names:
+        return _NO_ATTRIBUTES
+    pairs: list[tuple[str, bytes]] = []
+    missed: list[str] = []
     for name in names:
-        with contextlib.suppress(OSError):  # gone meanwhile, or not for our eyes
-            found.append((name, os.getxattr(target, name, follow_symlinks=follow)))
-    return found
+        shown = shown_path(os.fsencode(name))
+        if shown != name:
+            missed.append(f"its attribute {shown} has a name that cannot be stored")
+            continue
+        try:
+            pairs.append((name, os.getxattr(target, name, follow_symlinks=follow)))
+        except OSError as exc:
+            if exc.errno not in _GONE:
+                missed.append(f"its attribute {shown} could not be read ({reason_of(exc)})")
+    return Attributes(pairs, "; ".join(missed))
+
+
+def reason_of(exc: Exception) -> str:
+    """Return why one entry could not be handled, for people."""
+    if isinstance(exc, OSError):
+        return exc.strerror or str(exc)
+    return f"unexpected {type(exc).__name__}: {exc}"[:200]
 
 
 def same_file_state(before: os.stat_result, after: os.stat_result) -> bool:

@@ -58,13 +58,26 @@ def hash_hex(content: bytes | bytearray | memoryview) -> str:
     return sha256(content).hexdigest()
 
 
+# Years 1 to 9999, which is what four digits can say [s]; Go's JSON reads no others, and restic moves them in as well.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+
+
 @functools.lru_cache(maxsize=8192)
 def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    parts = time.gmtime(min(max(seconds, _FIRST_SECOND), _LAST_SECOND))
+    return f"{parts.tm_year:04}{time.strftime('-%m-%dT%H:%M:%S', parts)}"
+
+
+def is_writable_time(nanoseconds: int) -> bool:
+    """Whether `format_time` can write this Unix time [ns] as it is."""
+    return _FIRST_SECOND <= nanoseconds // 1_000_000_000 <= _LAST_SECOND
 
 
 def format_time(nanoseconds: int) -> str:
-    """Return RFC 3339 text in UTC of a Unix time [ns], fraction without trailing zeros, as Go writes it."""
+    """Return RFC 3339 text in UTC of a Unix time [ns], fraction without trailing zeros, as Go writes it.
+
+    A time outside of the years 1 to 9999 becomes the nearest one inside.
+    """
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     tail = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{_second(seconds)}{tail}Z"

@@ -53,6 +53,14 @@ def unquote_name(text: str) -> bytes:
     return _ESCAPE.sub(replace, raw) if b"\\" in raw else raw
 
 
+def shown_path(path: bytes) -> str:
+    """Return a path as text for people, rows and messages: bytes that are not UTF-8 become `\\xNN`.
+
+    Such text can be stored and sent anywhere, which text with lone surrogates (`os.fsdecode`) cannot.
+    """
+    return path.decode("utf-8", "backslashreplace")
+
+
 def json_string(text: str) -> bytes:
     """Return `text` as a JSON string the way Go's encoder writes it (`<`, `>`, `&`, U+2028, U+2029 escaped).
 

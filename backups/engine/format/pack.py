@@ -63,6 +63,11 @@ def header_room(blob_count: int) -> int:
     return blob_count * _COMPRESSED_ENTRY.size + OVERHEAD_BYTES + SLACK_BYTES + _LENGTH.size
 
 
+def buffer_bytes(stored_bytes: int) -> int:
+    """Return how many bytes of buffer a pack needs that holds one blob of `stored_bytes` plain or compressed bytes."""
+    return stored_bytes + OVERHEAD_BYTES + SLACK_BYTES + header_room(1)
+
+
 class PackBuilder:
     """Collects sealed blobs of one type in a buffer that the caller owns."""
 

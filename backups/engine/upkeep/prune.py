@@ -245,9 +245,11 @@ class _Prune:
             packer = _Packer(self._master, blob_type)
             for blob_id, plain, compressed in self._needed(reader, plan, blob_type):
                 if not packer.add(blob_id, plain, compressed):
-                    added.append(self._store(packer))
-                    packer = _Packer(self._master, blob_type)
-                    packer.add(blob_id, plain, compressed)
+                    if packer.builder.blobs:
+                        added.append(self._store(packer))
+                    packer = _Packer(self._master, blob_type, len(plain))
+                    if not packer.add(blob_id, plain, compressed):
+                        raise Damaged(f"a piece of {len(plain)} bytes fits into no pack; nothing was removed")
             if packer.builder.blobs:
                 added.append(self._store(packer))
         return added
@@ -315,8 +317,9 @@ class _Prune:
 class _Packer:
     """One new pack that is being filled."""
 
-    def __init__(self, master: MasterKey, blob_type: BlobType) -> None:
-        room = PACK_TARGET_BYTES + BLOB_MAX_BYTES + header_room(_PACK_BLOBS_MAX)
+    def __init__(self, master: MasterKey, blob_type: BlobType, first_bytes: int = 0) -> None:
+        """first_bytes: of its first blob's plain text [bytes], which is large where a folder has very many files."""
+        room = PACK_TARGET_BYTES + max(BLOB_MAX_BYTES, first_bytes + first_bytes // 64) + header_room(_PACK_BLOBS_MAX)
         self.builder = PackBuilder(master, blob_type, bytearray(room))
 
     def add(self, blob_id: bytes, plain: bytes | memoryview, compressed: bool) -> bool:

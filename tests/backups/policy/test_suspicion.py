@@ -80,6 +80,7 @@ def test_folders_of_the_same_name_are_told_apart_and_many_are_not_all_listed() -
 
 
 def test_files_that_are_missing_from_a_snapshot_are_counted() -> None:
-    assert "1 file could not be read" in files_suspicion(unstable=3, unreadable=1)
+    assert "1 file or folder was not stored" in files_suspicion(unstable=3, unreadable=1)
+    assert "belongs to it" in files_suspicion(unstable=0, unreadable=0, partly=1)
     assert "2 files kept changing" in files_suspicion(unstable=2, unreadable=0)
     assert files_suspicion(unstable=0, unreadable=0) == ""

@@ -13,6 +13,7 @@ from backups.engine.backup.chunker import Chunker
 from backups.engine.backup.claims import LocalClaims
 from backups.engine.backup.fanout import FanOut
 from backups.engine.backup.filereader import READINGS_MAX, FileReader, ReadFile
+from backups.engine.backup.messages import Trouble
 from backups.engine.format import BLOB_MAX_BYTES, BlobType
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.tree import Node, decode_tree, encode_tree
@@ -88,7 +89,7 @@ def test_a_file_that_never_holds_still_is_stored_and_marked(desk: Desk, monkeypa
     hits = change_after_reads(desk, monkeypatch, 100, b"STATE")
     file = desk.read("a.txt")
     assert len(hits) == READINGS_MAX
-    assert file.problem == (b"a.txt", "it changed during each of 4 readings", True)
+    assert file.problem == (b"a.txt", "it changed during each of 4 readings", Trouble.UNSTABLE)
     assert desk.stored(file)[1] == b"STATE"
 
 
@@ -114,19 +115,21 @@ def test_a_long_file_that_is_written_meanwhile_is_marked_and_its_size_is_what_wa
     desk.reader = FileReader(desk.reader._writer, Chunker(12345), append)
     file = desk.read("film.mov")
     node, content = desk.stored(file)
-    assert file.problem and file.problem.stored and node.size == len(content) == file.size >= 9_000_000
+    assert (
+        file.problem and file.problem.kind is Trouble.UNSTABLE and node.size == len(content) == file.size >= 9_000_000
+    )
 
 
-def test_a_vanished_file_is_named_with_the_reason(desk: Desk) -> None:
+def test_a_vanished_file_is_no_problem(desk: Desk) -> None:
     file = desk.read("gone.txt")
-    assert file.node is None and file.problem == (b"gone.txt", "No such file or directory", False)
+    assert file.node is None and file.vanished and file.problem is None
 
 
 def test_neither_a_link_nor_a_pipe_that_took_a_files_place_is_read(desk: Desk) -> None:
     (desk.folder / "link").symlink_to("/etc/passwd")
     os.mkfifo(desk.folder / "pipe")
-    assert desk.read("link").problem == (b"link", "Too many levels of symbolic links", False)
-    assert desk.read("pipe").problem == (b"pipe", "it became something else than a file", False)
+    assert desk.read("link").problem == (b"link", "Too many levels of symbolic links", Trouble.UNREAD)
+    assert desk.read("pipe").problem == (b"pipe", "it became something else than a file", Trouble.UNREAD)
 
 
 def test_a_disk_error_in_the_middle_makes_the_file_unreadable(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +145,7 @@ def test_a_disk_error_in_the_middle_makes_the_file_unreadable(desk: Desk, monkey
 
     monkeypatch.setattr(os, "readv", failing)
     file = desk.read("film.mov")
-    assert hits and file.node is None and file.problem == (b"film.mov", "Input/output error", False)
+    assert hits and file.node is None and file.problem == (b"film.mov", "Input/output error", Trouble.UNREAD)
 
 
 @pytest.mark.parametrize("size", [0, 1, 512 * 1024, 512 * 1024 + 1, 24 * 1024**2, 24 * 1024**2 + 1, 70_000_001])
