@@ -27,8 +27,8 @@ class Sink:
         self.packs: list[bytes] = []
         self.returned = 0
 
-    def buffer(self) -> mmap.mmap:
-        return mmap.mmap(-1, 26 * MIB)
+    def buffer(self, size: int) -> mmap.mmap:
+        return mmap.mmap(-1, size)
 
     def give_back(self, buffer: mmap.mmap) -> None:
         self.returned += 1
