@@ -12,7 +12,7 @@ import pytest
 from backups.engine.backup.blobwriter import UNSEEN_IN_A_ROW, BlobWriter
 from backups.engine.backup.claims import LocalClaims
 from backups.engine.errors import Damaged
-from backups.engine.format import MIB, BlobType, hash_hex
+from backups.engine.format import BlobType, hash_hex
 from backups.engine.format.compression import DEFAULT_LEVEL
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.pack import open_blob, read_header
