@@ -15,7 +15,6 @@ from monitoring.wishes import Severity, Wish, location_link, wedding_link
 OVERDUE_GRACE_MIN = timedelta(minutes=5)
 OVERDUE_GRACE_MAX = timedelta(hours=2)
 STALLED = timedelta(minutes=15)  # a running job without any progress for so long is not running
-FAILING = timedelta(seconds=75)  # two probes and a half
 SETTLED = timedelta(minutes=10)  # time for catch-up to begin after a location came back
 
 
@@ -46,15 +45,6 @@ def protected_silent(location_id: object, name: str, words: str) -> Wish:
         what_to_do="Open the Carbonite client on that machine: is it paused, signed out, or not started?",
         link=location_link(location_id),
     )
-
-
-def is_failing(breaker: str, last_error: str, last_probe_at: datetime | None, last_answer_at: datetime | None) -> bool:
-    """Say whether a location is down: left alone by its breaker, or refusing every probe (a wrong credential)."""
-    if breaker != "closed":
-        return True
-    if not last_error or last_probe_at is None:
-        return False
-    return last_answer_at is None or last_probe_at - last_answer_at > FAILING
 
 
 def overdue_since(
@@ -88,6 +78,22 @@ def vault_overdue(
         title=f"Backup overdue: {about}",
         text=f"A backup should have run at {since:%Y-%m-%d %H:%M} UTC and has not.",
         what_to_do="Choose Back up now on its page. If that does not start either, tell the admins of the platform.",
+        link=wedding_link(wedding_id),
+        organisation_id=organisation_id,
+    )
+
+
+def vault_unsafe(
+    vault_id: UUID, about: str, urgent: bool, organisation_id: UUID, wedding_id: UUID | None, since: datetime | None
+) -> Wish:
+    """Backups run, and none that is safe is as new as was promised. since: of the newest safe one, if there is any."""
+    newest = f"The newest one that did is of {since:%Y-%m-%d %H:%M} UTC." if since else "None ever did."
+    return Wish(
+        key=f"vault.unsafe:{vault_id}",
+        severity=Severity.CRITICAL if urgent else Severity.WARNING,
+        title=f"Not in enough places: {about}",
+        text=f"Backups are made, but not in as many places, and as far apart, as was promised. {newest}",
+        what_to_do="Open the wedding's page: it names what is missing. Add a place elsewhere if there are too few.",
         link=wedding_link(wedding_id),
         organisation_id=organisation_id,
     )

@@ -22,7 +22,8 @@ _CARRIED_OUT = (JobState.COMPLETED, JobState.DEGRADED, JobState.FAILED)
 class Rate:
     """How many backups of the period ended how; cancelled ones count neither way.
 
-    completed: with everything where it should be.   degraded: with gaps.   failed: without a snapshot.
+    completed: with everything where it should be, and acknowledged.   degraded: with gaps, or not in enough places.
+    failed:    without a snapshot.
     """
 
     completed: int
@@ -57,14 +58,17 @@ def dashboard_of(user: Any, *, clock: Clock = SYSTEM_CLOCK) -> Dashboard:
     """Return the numbers of everything that `user` may see, in two queries."""
     # By key first: a vendor's scope joins the memberships, and a join would count a job more than once.
     mine = Job.unscoped.filter(pk__in=Job.objects.visible_to(user).order_by().values("pk")).order_by()
+    # Counted by itself and taken off: a negated look into JSON would leave out rows that do not speak of it.
+    unproved = Q(state=JobState.COMPLETED, result__acknowledged=False)
     counts = mine.filter(kind=Job.Kind.BACKUP, finished_at__gte=clock.utcnow() - PERIOD).aggregate(
-        completed=Count("pk", filter=Q(state=JobState.COMPLETED)),
+        done=Count("pk", filter=Q(state=JobState.COMPLETED)),
+        unproved=Count("pk", filter=unproved),
         degraded=Count("pk", filter=Q(state=JobState.DEGRADED)),
         failed=Count("pk", filter=Q(state=JobState.FAILED)),
     )
     ended = mine.filter(kind=Job.Kind.RECOVERY, state__in=_CARRIED_OUT).select_related("wedding")
     newest = ended.order_by("-finished_at")[:RECOVERIES_SHOWN]
     return Dashboard(
-        success=Rate(counts["completed"], counts["degraded"], counts["failed"]),
+        success=Rate(counts["done"] - counts["unproved"], counts["degraded"] + counts["unproved"], counts["failed"]),
         recoveries=[(job, recovery_proof(job)) for job in newest],
     )

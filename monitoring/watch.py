@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from backups.models import Copy, Job, Snapshot, Vault
-from backups.policy.priority import pause_seconds
+from backups.policy.priority import is_fresh, pause_seconds
 from backups.services.checks import CHECK_EVERY
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState
@@ -82,13 +82,40 @@ def _overdue_vaults(clock: Clock) -> Iterator[Wish]:
             yield conditions.vault_overdue(vault.pk, str(vault), urgent, vault.organisation_id, vault.wedding_id, since)
 
 
-def _failing(location: Location) -> bool:
-    return conditions.is_failing(location.breaker, location.last_error, location.last_probe_at, location.last_answer_at)
+def _unsafe_vaults(clock: Clock) -> Iterator[Wish]:
+    """Vaults whose newest acknowledged snapshot is older than promised, although newer snapshots are made."""
+    now = clock.utcnow()
+    newest = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("-number")
+    safe = newest.filter(acknowledged_at__isnull=False)
+    first = Snapshot.unscoped.filter(vault=OuterRef("pk")).order_by("number")
+    vaults = (
+        Vault.unscoped.defer("config_file", "key_file", "sealed_secret", "sealed_master")
+        .annotate(
+            newest_number=Subquery(newest.values("number")[:1]),
+            safe_number=Subquery(safe.values("number")[:1]),
+            safe_at=Subquery(safe.values("taken_at")[:1]),
+            first_at=Subquery(first.values("taken_at")[:1]),
+        )
+        .filter(newest_number__isnull=False)
+        .filter(Q(safe_number=None) | Q(safe_number__lt=F("newest_number")))
+        .select_related("wedding", "organisation", "policy")
+    )
+    for vault in vaults:
+        promise = wedding_promise(vault.wedding, clock=clock)
+        if not is_fresh(vault.safe_at or vault.first_at, promise, vault.policy.interval_minutes, now):
+            yield conditions.vault_unsafe(
+                vault.pk,
+                str(vault),
+                is_urgent(vault.wedding, now),
+                vault.organisation_id,
+                vault.wedding_id,
+                vault.safe_at,
+            )
 
 
 def _failing_locations(clock: Clock) -> Iterator[Wish]:
     for location in Location.objects.filter(enabled=True):
-        if _failing(location):
+        if location.is_failing:
             urgent = urgent_at_location(location.pk, clock.utcnow())
             yield conditions.location_down(location.pk, location.name, urgent, location.last_error)
 
@@ -139,7 +166,7 @@ def _copies_left_behind(clock: Clock) -> Iterator[Wish]:
     answering = [
         location.pk
         for location in Location.objects.filter(enabled=True)
-        if not _failing(location) and (location.breaker_changed_at is None or location.breaker_changed_at < settled)
+        if not location.is_failing and (location.breaker_changed_at is None or location.breaker_changed_at < settled)
     ]
     at_work = Job.unscoped.filter(vault__isnull=False, state__in=JOB_UNFINISHED).values("vault")
     behind = [CopyState.BEHIND, CopyState.UNREACHABLE]
@@ -198,6 +225,7 @@ def _silence(words: tuple[str, str, str, str]) -> Wish:
 
 _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "vault.overdue:": _overdue_vaults,
+    "vault.unsafe:": _unsafe_vaults,
     "location.down:": _failing_locations,
     "protected.silent:": _unprotected_folders,
     "copies.damaged:": _damaged_copies,

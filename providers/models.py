@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from datetime import time
+from datetime import datetime, time, timedelta
 from typing import ClassVar
 
 from django.db import models
+
+ANSWERED_LATE = timedelta(seconds=75)  # two probes and a half without an answer
+ASKED_LATE = timedelta(minutes=15)  # it is probed each half minute; then nothing is known of it any more
 
 
 def _working_week() -> list[int]:
@@ -81,6 +84,31 @@ class Location(models.Model):
     def failure_domain(self) -> tuple[str, str, str]:
         """Places with an equal failure domain can be lost together."""
         return (self.account, self.region, self.medium)
+
+    def away_since(self, now: datetime) -> tuple[str, datetime | None]:
+        """Say why it cannot be reached now, and since when if that is known; "" while it answers.
+
+        Left alone by its breaker, refusing every probe, switched off, paused, or not asked by anybody for ASKED_LATE.
+        """
+        if not self.enabled:
+            return "it is switched off", None
+        if self.is_failing:
+            return "it does not answer", self.last_answer_at
+        if self.paused_at is not None:
+            return "it is paused", self.paused_at
+        if self.last_probe_at is not None and abs(now - self.last_probe_at) > ASKED_LATE:
+            return "nobody has asked it", self.last_probe_at
+        return "", None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it is down: left alone by its breaker, or refusing every probe (a wrong credential)."""
+        return self.breaker != self.Breaker.CLOSED or (bool(self.last_error) and self._answered_late())
+
+    def _answered_late(self) -> bool:
+        if self.last_probe_at is None or self.last_answer_at is None:
+            return self.last_probe_at is not None
+        return abs(self.last_probe_at - self.last_answer_at) > ANSWERED_LATE
 
     @property
     def place(self) -> str:

@@ -66,6 +66,6 @@ def place_of(location: Location) -> Place:
 
 
 def _countable(location: Location) -> bool:
-    """Whether the provider can prove what it holds; asked of the kind, because an account cannot change it."""
-    countable: bool = kind_named(location.kind).store_class().capabilities.countable
-    return countable
+    """Whether the provider can prove what it holds, and gives it back within the promises: archive classes do not."""
+    store_class = kind_named(location.kind).store_class()
+    return bool(store_class.capabilities.countable) and store_class.reads_at_once(location.options)

@@ -1,4 +1,7 @@
-"""Whether a wedding is safe, in words a person may rely on. Green is asked for by one rule only, here."""
+"""Whether a wedding is safe, in words a person may rely on. Green is asked for by one rule only: `policy.verdict`.
+
+Here its facts are read, and findings become sentences. Whoever shows that something is safe asks here.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from django.db.models import OuterRef, Prefetch, Subquery
 
 from backups.models import Copy, Snapshot, Vault, Wedding
 from backups.policy.priority import is_fresh
-from backups.policy.redundancy import judge
-from backups.services.acknowledgement import place_of
+from backups.policy.residency import residency_gap
+from backups.policy.verdict import Cause, CopyFacts, Finding, Level, VaultFacts, findings_of
+from backups.services.acknowledgement import domains_needed, place_of
 from backups.services.weddings import wedding_promise
-from backups.states import CopyState
+from providers.models import Location
+from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.templatetags.words import ago_words
 
-SAFE, ATTENTION, DANGER, EMPTY = "safe", "attention", "danger", "empty"
+SAFE, ATTENTION, DANGER, EMPTY = map(str, (Level.SAFE, Level.ATTENTION, Level.DANGER, Level.EMPTY))
 _BADNESS = {SAFE: 0, EMPTY: 1, ATTENTION: 2, DANGER: 3}
 
 
@@ -27,11 +32,13 @@ class Verdict:
 
     level:    "safe", "attention", "danger" or "empty".
     sentence: the whole in words.   reasons: what speaks against it; the first one is in the sentence.
+    cause:    what the gravest finding is about, None where nothing was found.
     """
 
     level: str
     sentence: str
     reasons: tuple[str, ...] = ()
+    cause: Cause | None = None
 
     @property
     def is_safe(self) -> bool:
@@ -118,76 +125,67 @@ def _with_facts(vaults: Any) -> Any:
 
 def _of_wedding(vaults: Sequence[Vault], clock: Clock) -> Verdict:
     if not vaults:
-        return Verdict(EMPTY, "Nothing is protected here yet: there is no vault.")
+        return Verdict(EMPTY, "Nothing is protected here yet: there is no vault.", cause=Cause.NOTHING_YET)
     verdicts = [_of_vault(vault, clock) for vault in vaults]
-    level = max((verdict.level for verdict in verdicts), key=_BADNESS.__getitem__)
+    worst = max(verdicts, key=lambda verdict: _BADNESS[verdict.level])
+    level = worst.level
     if level == EMPTY and any(verdict.level != EMPTY for verdict in verdicts):
         level = ATTENTION
     reasons = tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons))
+    first = worst.reasons[:1]
     sentence = {
         SAFE: "Safe: every copy is confirmed and fresh.",
         ATTENTION: "Needs attention.",
         DANGER: "In danger.",
         EMPTY: "Nothing is backed up yet.",
     }[level]
-    if level in {ATTENTION, DANGER} and reasons:
-        sentence = f"{sentence} {reasons[0]}"
-    return Verdict(level, sentence, reasons)
+    if level in {ATTENTION, DANGER} and first:
+        sentence = f"{sentence} {first[0]}"
+        reasons = (*first, *(reason for reason in reasons if reason != first[0]))
+    return Verdict(level, sentence, reasons, worst.cause)
 
 
 def _of_vault(vault: Any, clock: Clock) -> Verdict:
-    name = vault.get_protection_class_display()
-    if vault.newest_taken_at is None:
-        return Verdict(EMPTY, f"{name}: not backed up yet.", (f"{name}: not backed up yet.",))
-    findings = [*_snapshot_findings(vault, name, clock), *_copy_findings(vault, name)]
+    findings = findings_of(_facts(vault, clock), clock.utcnow())
     if not findings:
-        return Verdict(SAFE, f"{name}: safe.")
-    level = max((level for level, _ in findings), key=_BADNESS.__getitem__)
-    reasons = tuple(reason for _, reason in findings)
-    return Verdict(level, reasons[0], reasons)
+        return Verdict(SAFE, f"{vault.get_protection_class_display()}: safe.")
+    worst: Finding = max(findings, key=lambda finding: _BADNESS[finding.level])
+    reasons = tuple(dict.fromkeys([worst.sentence, *(finding.sentence for finding in findings)]))
+    return Verdict(str(worst.level), worst.sentence, reasons, worst.cause)
 
 
-def _snapshot_findings(vault: Any, name: str, clock: Clock) -> list[tuple[str, str]]:
-    """What speaks against the newest snapshot."""
-    too_close = _too_close(vault)
-    if vault.safe_taken_at is None and not too_close:
-        return [(DANGER, f"{name}: no backup has reached enough places yet.")]
-    found = []
-    if vault.suspicion:
-        found.append((ATTENTION, f"{name}: {vault.suspicion}"))
-    if vault.newest_acknowledged_at is None:
-        found.append((ATTENTION, too_close or f"{name}: the newest backup has not reached enough places yet."))
-    promise = wedding_promise(vault.wedding, clock=clock)
+def _facts(vault: Any, clock: Clock) -> VaultFacts:
+    now, promise = clock.utcnow(), wedding_promise(vault.wedding, clock=clock)
     taken_at = vault.safe_taken_at or vault.newest_taken_at
-    if not is_fresh(taken_at, promise, vault.policy.interval_minutes, clock.utcnow()):
-        age = ago_words(taken_at, clock.utcnow())
-        found.append((ATTENTION, f"{name}: the newest backup is from {age}."))
-    return found
+    return VaultFacts(
+        name=vault.get_protection_class_display(),
+        has_snapshot=vault.newest_taken_at is not None,
+        ever_safe=vault.safe_taken_at is not None,
+        newest_safe=vault.newest_acknowledged_at is not None,
+        age=ago_words(taken_at, now) if taken_at else "",
+        fresh=taken_at is not None and is_fresh(taken_at, promise, vault.policy.interval_minutes, now),
+        suspicion=vault.suspicion,
+        copies_needed=vault.policy.copies_needed,
+        domains_needed=domains_needed(vault.policy),
+        copies=[_copy_facts(copy, vault, clock) for copy in vault.places],
+    )
 
 
-def _whole(vault: Any) -> list[Copy]:
-    return [copy for copy in vault.places if copy.state == CopyState.CURRENT]
+def _copy_facts(copy: Copy, vault: Any, clock: Clock) -> CopyFacts:
+    location = copy.location
+    return CopyFacts(
+        place=place_of(location),
+        state=copy.state,
+        words=copy.get_state_display(),
+        away=away_words(location, clock=clock),
+        online=kind_named(location.kind).store_class().reads_at_once(location.options),
+        read_at=copy.verified_at,
+        since=max(vault.created_at, location.created_at),
+        abroad=residency_gap(vault.wedding.jurisdiction, location.jurisdiction) if vault.wedding else "",
+    )
 
 
-def _too_close(vault: Any) -> str:
-    """Say what is missing where copies are enough, but not far enough apart; "" where that is not the trouble."""
-    whole = _whole(vault)
-    enough = len(whole) >= vault.policy.copies_needed
-    return judge([place_of(copy.location) for copy in whole]).gap if enough else ""
-
-
-def _copy_findings(vault: Any, name: str) -> list[tuple[str, str]]:
-    """What speaks against the places: copies that are not whole, and places that are lost together."""
-    whole = _whole(vault)
-    found = [
-        (ATTENTION, f"{name}: the copy at {copy.location.name} is {copy.get_state_display()}.")
-        for copy in vault.places
-        if copy.state not in {CopyState.CURRENT, CopyState.EMPTY}
-    ]
-    if not whole:
-        found.append((DANGER, f"{name}: no complete copy is left."))
-    else:
-        gap = judge([place_of(copy.location) for copy in whole]).gap
-        if gap:
-            found.append((ATTENTION, gap))
-    return found
+def away_words(location: Location, *, clock: Clock = SYSTEM_CLOCK) -> str:
+    """Return why a location cannot be reached now and since when, "" while it answers."""
+    reason, since = location.away_since(clock.utcnow())
+    return f"{reason} since {since:%d %b, %H:%M} UTC" if reason and since else reason

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Case, DateField, IntegerField, Q, When
+from django.db.models import Case, DateField, F, IntegerField, Q, When, Window
+from django.db.models.functions import RowNumber
 
 from backups.models import Copy, DocumentFolder, Job, JobMove, Snapshot, SnapshotCopy, Source, Vault, Wedding
+from backups.policy.verdict import Cause, read_late
 from backups.services.recovery_result import RecoveryFacts
-from backups.services.verdicts import Verdict
+from backups.services.verdicts import DANGER, Verdict, away_words
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from backups.views.picture import TONES, job_icon, job_picture, job_tone, place_names, rate_since_start
+from wedbackup.core import clock
 
 SNAPSHOTS_SHOWN = 5
 PROOFS = {
@@ -41,16 +44,28 @@ MOVES_IN_WORDS: dict[tuple[str, JobState], str] = {
 
 # Reasons name locations and paths of the platform: a vendor reads how it stands, not why.
 TOLD_VENDORS = {
-    "safe": "Safe: every copy is confirmed and fresh.",
-    "attention": "Not all copies are fresh and complete. The platform's people know.",
-    "danger": "Your files are not safely copied. The platform's people know; keep your own originals.",
-    "empty": "Nothing is backed up yet. Keep your own originals.",
+    Cause.NOTHING_YET: "Not everything is backed up yet. Keep your own originals.",
+    Cause.NEVER_SAFE: "Your files are not safely copied yet. Our team sees this too; keep your own originals.",
+    Cause.NOT_SAFE_YET: "Your newest files are not in enough places yet. Our team sees this too; keep your originals.",
+    Cause.TOO_CLOSE: "Your files are copied, but all copies could be lost together. Our team sees this too.",
+    Cause.AWAY: "A place with a copy of your files does not answer at the moment. Our team sees this too.",
+    Cause.BEHIND: "A copy of your files is being brought up to date. Our team sees this too.",
+    Cause.DAMAGED: "A copy of your files is damaged and will be repaired. Our team sees this too; keep your originals.",
+    Cause.NOT_READ: "A copy of your files was not read back in time. Our team sees this too.",
+    Cause.ARCHIVED: "Copies of your files lie where it takes hours to fetch them. Our team sees this too.",
+    Cause.RESIDENCY: "A copy of your files lies in a country where it should not. Our team sees this too.",
+    Cause.SUSPICIOUS: "The newest state of your files looks unusual. Earlier ones are kept until somebody has looked.",
+    Cause.STALE: "The newest backup of your files is older than it should be. Our team sees this too.",
 }
+IN_DANGER = "Your files are not safely copied. Our team sees this too; keep your own originals."
 
 
 def told_to(user: Any, verdict: Verdict) -> Verdict:
     """Return `verdict` in the words that `user` may read."""
-    return verdict if user.sees_everything else Verdict(verdict.level, TOLD_VENDORS[verdict.level])
+    if user.sees_everything or verdict.cause is None:
+        return verdict
+    told = IN_DANGER if verdict.level == DANGER else TOLD_VENDORS[verdict.cause]
+    return Verdict(verdict.level, told, cause=verdict.cause)
 
 
 def told_overview(user: Any, verdict: Verdict, count: int) -> Verdict:
@@ -69,6 +84,7 @@ class CopyLine:
     tone: str
     words: str
     proof: str
+    read_late: bool
 
 
 @dataclass
@@ -108,17 +124,24 @@ def vault_views(vaults: Sequence[Vault], user: Any) -> list[VaultView]:
         views[source.vault_id].sources.append(source)
     for folder in DocumentFolder.objects.visible_to(user).filter(vault__in=vaults).select_related("location"):
         views[folder.vault_id].folders.append(folder)
-    for snapshot in Snapshot.objects.visible_to(user).filter(vault__in=vaults).order_by("-number")[:400]:
-        shown = views[snapshot.vault_id].snapshots
-        if len(shown) < SNAPSHOTS_SHOWN or (
-            snapshot.acknowledged_at and not views[snapshot.vault_id].newest_acknowledged
-        ):
-            shown.append(snapshot)
+    for snapshot in _newest_snapshots(vaults, user):
+        views[snapshot.vault_id].snapshots.append(snapshot)
     proofs = _proofs(views.values())
     for vault_id, copies in copies_by_vault(vaults, user).items():
         names = place_names(copies, user)
         views[vault_id].copies = [_copy_line(copy, names[str(copy.location_id)], proofs) for copy in copies]
     return list(views.values())
+
+
+def _newest_snapshots(vaults: Sequence[Vault], user: Any) -> Any:
+    """Return of each vault the newest snapshots, and the newest acknowledged one, newest first."""
+    place = Window(RowNumber(), partition_by=F("vault"), order_by=F("number").desc())
+    is_safe = Case(When(acknowledged_at=None, then=0), default=1)
+    safe_place = Window(RowNumber(), partition_by=[F("vault"), is_safe], order_by=F("number").desc())
+    rows = Snapshot.objects.visible_to(user).filter(vault__in=vaults).annotate(place=place, safe_place=safe_place)
+    return rows.filter(Q(place__lte=SNAPSHOTS_SHOWN) | Q(safe_place=1, acknowledged_at__isnull=False)).order_by(
+        "-number"
+    )
 
 
 def _proofs(views: Iterable[VaultView]) -> dict[int, str]:
@@ -129,14 +152,19 @@ def _proofs(views: Iterable[VaultView]) -> dict[int, str]:
 
 
 def _copy_line(copy: Copy, place: str, proofs: dict[int, str]) -> CopyLine:
-    state = CopyState(copy.state)
-    return CopyLine(copy, place, COPY_TONES[state], state.label, proofs.get(copy.pk, ""))
+    state, away = CopyState(copy.state), away_words(copy.location)
+    since = max(copy.vault.created_at, copy.location.created_at)
+    late = state == CopyState.CURRENT and read_late(copy.verified_at, since, clock.SYSTEM_CLOCK.utcnow())
+    tone, words = COPY_TONES[state], state.label
+    if away and state != CopyState.EMPTY:
+        tone, words = "danger", f"{words}, but cannot be reached: {away}"
+    return CopyLine(copy, place, tone, words, proofs.get(copy.pk, ""), late)
 
 
 def copies_by_vault(vaults: Iterable[Vault], user: Any) -> dict[Any, list[Copy]]:
     """Return the copies of each vault, in one query, the required ones first."""
     found: dict[Any, list[Copy]] = defaultdict(list)
-    rows = Copy.objects.visible_to(user).filter(vault__in=list(vaults)).select_related("location")
+    rows = Copy.objects.visible_to(user).filter(vault__in=list(vaults)).select_related("location", "vault")
     for copy in rows.order_by("-required", "location__name"):
         found[copy.vault_id].append(copy)
     return found

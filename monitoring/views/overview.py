@@ -56,7 +56,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     if user.sees_everything:  # type: ignore[union-attr]
         cards = location_cards(Location.objects.all(), now=now)
         context |= {"cards": cards, "map": world_map(cards)}
-    return render(request, "monitoring/overview.html", context)
+    return render_page(request, "monitoring/overview.html", "monitoring/fragments/_refreshed.html", context)
 
 
 def _asked_day(request: HttpRequest) -> date | None:

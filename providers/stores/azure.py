@@ -200,6 +200,10 @@ class AzureStore(NetworkedStore[AzureOptions, PerProcess[BlobServiceClient]]):
         )
 
     @classmethod
+    def reads_at_once(cls, options: Mapping[str, Any]) -> bool:
+        return str(options.get("tier", "")) != Tier.ARCHIVE
+
+    @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         return least_rights(options)
 

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from providers.stores.errors import InvalidName, Unsupported
 
@@ -293,6 +293,12 @@ class ObjectStore(ABC):
     def facts(self) -> PlaceFacts:
         """Find out what can be found out about the place itself; asking must change nothing."""
         return PlaceFacts()
+
+    @classmethod
+    def reads_at_once(cls, options: Mapping[str, Any]) -> bool:
+        """Whether what is stored with these options can be read within seconds: archive classes take hours."""
+        del options
+        return True
 
     @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:

@@ -288,6 +288,10 @@ class S3Store(NetworkedStore[BucketOptions, S3Line]):
             return s3_facts.find_facts(self._line.client(), self.options.bucket, self._prefix)
 
     @classmethod
+    def reads_at_once(cls, options: Mapping[str, Any]) -> bool:
+        return options.get("storage_class", "") not in ARCHIVE_CLASSES
+
+    @classmethod
     def policies(cls, options: Mapping[str, str]) -> Mapping[str, str]:
         return {**iam_policies(options), "lifecycle of the bucket (optional)": lifecycle_rule(options)}
 

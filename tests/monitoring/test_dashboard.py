@@ -34,6 +34,14 @@ def test_the_success_rate_counts_what_ended_within_30_days(world: World) -> None
     assert (success.ended, success.percent) == (4, "50.0")
 
 
+def test_a_backup_that_no_rule_acknowledged_is_no_success(world: World) -> None:
+    """A policy of 5 copies with 3 places read "100 %" for weeks, and the wedding was in danger."""
+    world.ended(world.backup(), "completed", result={"acknowledged": False})
+    world.ended(world.backup(), "completed", result={"acknowledged": True})
+    success = dashboard_of(world.cast.alice, clock=world.clock).success
+    assert success == Rate(completed=1, degraded=1, failed=0)
+
+
 def test_one_failure_in_many_never_reads_as_100_percent() -> None:
     assert Rate(completed=99_999, degraded=0, failed=1).percent == "99.9"
     assert Rate(completed=3, degraded=0, failed=0).percent == "100"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from backups.models import Copy, Source, Wedding
+from backups.models import Copy, Snapshot, Source, Vault, Wedding
 from backups.services.jobs import job_retry
 from monitoring import reader
 from monitoring.models import Alert, Cursor
@@ -132,6 +133,31 @@ def test_a_backup_that_nobody_takes_up_becomes_overdue_and_stops_being_so(world:
     world.clock.advance(15)
     read(clock=world.clock)
     assert open_keys() == []
+
+
+def snapshot(world: World, *, acknowledged: bool) -> None:
+    now = world.clock.utcnow()
+    Snapshot.unscoped.create(
+        vault=world.vault, restic_id=os.urandom(32).hex(), tree="0" * 64, taken_at=now, file_count=1, source_bytes=1,
+        stored_bytes=1, acknowledged_at=now if acknowledged else None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["safe once", "never safe"])
+def test_backups_that_never_reach_enough_places_are_an_alert_by_themselves(world: World, first: bool) -> None:
+    """Every job was completed, 100 % of them, no alert was open, and no state was in enough places."""
+    snapshot(world, acknowledged=first)
+    for _ in range(10):
+        world.clock.advance(3600)
+        snapshot(world, acknowledged=False)
+    Vault.unscoped.update(next_due_at=world.clock.utcnow() + timedelta(hours=1))
+    reader.read(clock=world.clock)
+    (alert,) = Alert.objects.exclude(state="resolved")
+    assert alert.title.startswith("Not in enough places") and ("None ever did" in alert.text) is not first
+    snapshot(world, acknowledged=True)
+    world.clock.advance(16)
+    reader.read(clock=world.clock)
+    assert not Alert.objects.exclude(state="resolved").exists()
 
 
 def test_a_vault_without_sources_is_never_overdue(world: World) -> None:

@@ -136,23 +136,6 @@ def test_a_vault_is_overdue_when_its_backup_neither_came_nor_moves(
     assert (since is not None) is overdue
 
 
-@pytest.mark.parametrize(
-    ("breaker", "error", "answered", "failing"),
-    [
-        ("closed", "", MINUTE, False),
-        ("open", "", MINUTE, True),
-        ("half_open", "", MINUTE, True),
-        ("closed", "once", MINUTE, False),
-        ("closed", "access denied", 2 * MINUTE, True),
-        ("closed", "access denied", None, True),
-    ],
-)
-def test_a_location_fails_by_its_breaker_or_by_refusing_every_probe(
-    breaker: str, error: str, answered: timedelta | None, failing: bool
-) -> None:
-    assert conditions.is_failing(breaker, error, NOW, None if answered is None else NOW - answered) is failing
-
-
 def test_a_location_that_fills_up_is_told_until_there_is_room_again() -> None:
     payload = {"name": "Attic", "used_bytes": 81, "quota_bytes": 100}
     (filling,) = judge(Occurrence("location.filling", "l1", payload)).wishes

@@ -31,3 +31,14 @@ def test_in_wedding_mode_a_banner_says_until_when_and_what_is_different(
     assert [words in client.get("/").content.decode() for client in (alice, vera, carl)] == [True, True, False]
     clock.advance(36 * 3600)
     assert "Wedding mode" not in alice.get("/").content.decode()
+
+
+def test_the_headline_is_asked_for_again_and_brings_the_rest_along(house: House, alice: Client) -> None:
+    """An open page said "All 3 weddings are safe" two minutes after its own panel showed a critical alert."""
+    page = alice.get("/").content.decode()
+    assert 'id="headline" hx-get="/?month=' in page and "every 30s" in page
+    answer = alice.get("/", headers={"HX-Request": "true", "HX-Target": "headline"}).content.decode()
+    assert "<html" not in answer and "<title>" in answer
+    assert answer.count('hx-swap-oob="true"') == 5
+    for part in ("headline", "worries", "places", "record", "calendar", "wedding-mode"):
+        assert f'id="{part}"' in page and f'id="{part}"' in answer

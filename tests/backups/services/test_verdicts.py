@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from backups.models import Copy, Organisation, Snapshot, Vault
+from backups.models import Copy, Organisation, Snapshot, Vault, Wedding
+from backups.policy.verdict import Cause
 from backups.services.vaults import vault_trust
 from backups.services.verdicts import (
     ATTENTION,
@@ -22,6 +23,7 @@ from backups.services.verdicts import (
 )
 from backups.services.weddings import wedding_create
 from backups.states import CopyState, JobState
+from backups.views.reads import TOLD_VENDORS, told_to, vault_views
 from providers.models import Location
 from tests.backups.ground import Ground, make_member
 from wedbackup.core.audit import AuditTag
@@ -98,6 +100,43 @@ def test_a_newer_snapshot_that_is_not_acknowledged_needs_attention(
     assert any("Folder 1 is not answering" in reason for reason in verdict.reasons)
 
 
+def test_with_three_of_four_places_away_nobody_reads_that_it_is_safe(
+    ground: Ground, far_apart: None, saved: Vault, staff: User
+) -> None:
+    """Admin and vendor read "Safe: every copy is confirmed and fresh" until some backup failed there."""
+    vendor = make_member(ground.studio, "vera")
+    for location in ground.locations[1:]:
+        Location.objects.filter(pk=location.pk).update(breaker="open", last_answer_at=SYSTEM_CLOCK.utcnow())
+    told = wedding_verdict(ground.wedding, staff)
+    assert told.level == ATTENTION
+    assert "1 place has all of it and can give it back now; 3 are needed" in told.sentence
+    assert any("Folder 2 cannot be reached: it does not answer since" in reason for reason in told.reasons)
+    for_vera = told_to(vendor, wedding_verdict(ground.wedding, vendor))
+    assert for_vera.sentence == TOLD_VENDORS[Cause.NOT_SAFE_YET] and for_vera.reasons == ()
+    Location.objects.update(breaker="closed")
+    assert wedding_verdict(ground.wedding, staff).level == SAFE, "and back again when they answer"
+
+
+def test_a_vendor_is_not_told_of_old_files_when_all_copies_are_on_one_disk(ground: Ground) -> None:
+    ground.share_a_disk()
+    ground.back_up(ground.vault())
+    vendor = make_member(ground.studio, "vera")
+    assert told_to(vendor, wedding_verdict(ground.wedding, vendor)).sentence == TOLD_VENDORS[Cause.TOO_CLOSE]
+
+
+def test_a_copy_under_another_law_is_told(ground: Ground, far_apart: None, saved: Vault, staff: User) -> None:
+    Wedding.unscoped.update(jurisdiction="EU")
+    Location.objects.filter(pk=ground.locations[0].pk).update(jurisdiction="US")
+    verdict = wedding_verdict(Wedding.unscoped.get(), staff)
+    assert verdict.level == ATTENTION and "under the law of US" in verdict.sentence
+
+
+def test_three_copies_in_an_archive_class_are_not_safe(ground: Ground, far_apart: None, saved: Vault) -> None:
+    Location.objects.update(kind="s3", options={"storage_class": "DEEP_ARCHIVE"})
+    verdict = vault_verdict(saved)
+    assert verdict.level == DANGER and "archive classes" in verdict.sentence
+
+
 def test_suspicion_is_never_green(far_apart: None, saved: Vault) -> None:
     Vault.unscoped.update(suspicion="The source is empty.")
     assert vault_verdict(saved).level == ATTENTION
@@ -157,3 +196,19 @@ def test_a_person_may_say_that_a_shrunk_source_is_as_it_should_be(
     assert ground.back_up(saved).state == JobState.COMPLETED
     assert AuditEntry.objects.get(tag=AuditTag.VAULT_TRUSTED).actor == "alice"
     assert not vault_trust(saved, actor="alice")
+
+
+def test_each_vault_shows_its_own_newest_snapshots(ground: Ground, staff: User) -> None:
+    """With two vaults of 211 newer ones the third said "No snapshot yet"."""
+    quiet, busy = ground.vault(), ground.vault("documents")
+    for vault, count in ((quiet, 2), (busy, 30)):
+        for number in range(count):
+            now = SYSTEM_CLOCK.utcnow()
+            Snapshot.unscoped.create(
+                vault=vault, restic_id=f"{number:064}", tree="0" * 64, taken_at=now, file_count=number, source_bytes=1,
+                stored_bytes=1, acknowledged_at=now if number == 3 else None,
+            )  # fmt: skip
+    views = {view.vault.pk: view for view in vault_views([quiet, busy], staff)}
+    assert [snapshot.file_count for snapshot in views[quiet.pk].snapshots] == [1, 0]
+    assert [snapshot.file_count for snapshot in views[busy.pk].snapshots] == [29, 28, 27, 26, 25, 3]
+    assert views[busy.pk].newest_acknowledged is not None
