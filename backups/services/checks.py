@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import F, Q
 
 from backups.models import Copy, Job
+from backups.policy.verdict import READ_EVERY
 from backups.services.jobs import job_enqueue
 from backups.states import JOB_UNFINISHED, CopyState, JobState
 from providers.models import Location
@@ -22,7 +23,7 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock, is_within
 from wedbackup.core.moments import before, within
 
 CHECK_RANK = 80  # when nothing else waits
-CHECK_EVERY = timedelta(days=7)
+CHECK_EVERY = READ_EVERY
 PARTS = 7  # of the reading of a large copy
 PARTS_FROM_BYTES = 64 * 1024**3  # below this a copy is read in one go: a quarter of an hour at 75 MB/s
 PART_EVERY = CHECK_EVERY / PARTS
