@@ -228,8 +228,8 @@ class _Check:
             return self._outcome(found, JobState.DEGRADED, "was damaged, and is not proved to be whole yet", advice)
         if replaced:
             files = "1 file was" if replaced == 1 else f"{number(replaced)} files were"
-            return self._outcome(found, JobState.COMPLETED, f"is whole again: {files} replaced from the other copies")
-        return self._outcome(found, JobState.COMPLETED, "is whole")
+            return self._outcome(found, JobState.COMPLETED, f"is whole again: {files} put again")
+        return self._outcome(found, JobState.COMPLETED, "is whole" if self._read_data else "lacks nothing")
 
     def _damaged(self, found: CheckResult) -> Outcome:
         losses = self._losses()

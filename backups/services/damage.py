@@ -98,10 +98,13 @@ def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> None:
     damage_note(copy, {name: met[name] for name in met.keys() - outcome.mended}, clock=clock)
     if outcome.vanished:
         objects_announce(copy, sorted(outcome.vanished), clock=clock)
-    # What is left to a backup was left because no copy had it: what that has changed is for a check to prove.
-    is_news = met or known & outcome.mended or (copy.state == CopyState.DAMAGED and not known and outcome.complete)
-    if is_news:
+    if met.keys() - known or known & outcome.mended or _was_lost(copy):
         check_request([copy], read_data=True, clock=clock)
+
+
+def _was_lost(copy: Copy) -> bool:
+    """Whether the state before the newest lost files everywhere: the newest may let its copies be whole again."""
+    return any(snapshot.lost_count for snapshot in Snapshot.unscoped.filter(vault=copy.vault_id)[1:2])
 
 
 def losses_record(vault: Vault, by_snapshot: Mapping[str, Sequence[str]]) -> None:
@@ -144,8 +147,3 @@ def damaged_names(copy: Copy) -> frozenset[str]:
 def vault_damage(vault: Vault) -> frozenset[str]:
     """Return the names of all files of the vault that are known to be damaged at one copy or another."""
     return frozenset(DamagedFile.unscoped.filter(copy__vault=vault).values_list("name", flat=True))
-
-
-def vault_is_damaged(vault: Vault) -> bool:
-    """Whether damage is known at any copy of the vault."""
-    return Copy.unscoped.filter(vault=vault, state=CopyState.DAMAGED).exists()

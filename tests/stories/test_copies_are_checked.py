@@ -55,7 +55,7 @@ def test_rot_is_repaired_from_the_other_copies(ground: Ground, saved: Vault, kin
     job = check(ground, saved, 1)
 
     assert job.state == JobState.COMPLETED, job.message
-    assert "whole again: 1 file was replaced" in job.message
+    assert "whole again: 1 file was put again" in job.message
     assert Copy.unscoped.get(vault=saved, location=ground.locations[1]).state == CopyState.CURRENT
     stock.check(ground.repository(saved, 1), vault_secret(saved))
 

@@ -46,4 +46,9 @@ class Command(SystemCheck):
         bad = sum(job.state != JobState.COMPLETED for job in ended)
         if bad:
             raise CommandError(f"{bad} of {len(ended)} copies are not proved to be whole; see above what to do.")
-        self.stdout.write(f"All {len(ended)} copies are whole.")
+        if read_data:
+            self.stdout.write(f"All {len(ended)} copies are whole.")
+        else:
+            self.stdout.write(
+                f"All {len(ended)} copies lack nothing. Whether their bytes are right, --read-data tells."
+            )

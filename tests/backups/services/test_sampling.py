@@ -76,7 +76,7 @@ def test_a_flipped_byte_that_a_sample_meets_is_repaired_from_the_other_copies(gr
     pack.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
     job = sampled(ground, copy)
     assert job.state == JobState.COMPLETED, job.message
-    assert "1 file was replaced from the other copies" in job.message
+    assert "1 file was put again" in job.message
     assert pack.read_bytes() == whole
     copy.refresh_from_db()
     assert copy.state == CopyState.CURRENT
