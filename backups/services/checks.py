@@ -137,7 +137,6 @@ def samples_enqueue_due(*, clock: Clock = SYSTEM_CLOCK) -> list[Job]:
     left_out |= {copy.pk for copy in _due_for_reading(now)}
     unread = Copy.unscoped.filter(
         before("verified_at", now, SAMPLE_EVERY) | Q(verified_at=None) & before("vault__created_at", now, SAMPLE_EVERY),
-        before("sampled_at", now, SAMPLE_EVERY) | Q(sampled_at=None),
         state=CopyState.CURRENT,
         location__enabled=True,
         location__paused_at=None,
