@@ -33,6 +33,7 @@ from providers.services.credentials import CREDENTIAL_AGE_MAX
 from providers.services.protected import folders_tend
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
+from wedbackup.core.moments import before
 
 READING_GRACE = timedelta(days=2)  # for a reading that is late: a place that was away, a queue that was full
 LOST_NAMED = 5  # in an alert
@@ -128,9 +129,9 @@ def _damaged_copies(clock: Clock) -> Iterator[Wish]:
 
 def _unread_copies(clock: Clock) -> Iterator[Wish]:
     """Copies that were not read in full although the time for it, and some more, has passed."""
-    late = clock.utcnow() - CHECK_EVERY - READING_GRACE
+    late = before("since", clock.utcnow(), CHECK_EVERY + READING_GRACE)
     since = Coalesce("verified_at", Min("confirmations__confirmed_at"))
-    copies = Copy.unscoped.filter(location__enabled=True).annotate(since=since).filter(since__lt=late)
+    copies = Copy.unscoped.filter(location__enabled=True).annotate(since=since).filter(late)
     days = (CHECK_EVERY + READING_GRACE).days
     by_location = Counter((copy.location_id, copy.location.name) for copy in copies.select_related("location"))
     for (location_id, name), count in by_location.items():
