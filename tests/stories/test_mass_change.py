@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import zlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from backups.services import backups
 from backups.services.vaults import vault_trust
 from backups.states import JobState
 from tests.backups.ground import Ground
+from wedbackup.core.clock import SYSTEM_CLOCK
 
 noise = random.Random(5)
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\0"
@@ -107,6 +109,16 @@ def test_files_that_stop_being_what_they_were_are_amber_until_a_person_has_looke
     assert ground.back_up(vault).state == JobState.COMPLETED
 
 
+def test_an_alarm_does_not_end_by_waiting(ground: Ground, vault: Vault, folder: Path) -> None:
+    write_zeros(folder)
+    assert ground.back_up(vault).state == JobState.DEGRADED
+    Snapshot.unscoped.filter(vault=vault).update(taken_at=SYSTEM_CLOCK.utcnow() - timedelta(days=40))
+
+    job = ground.back_up(vault)
+
+    assert job.state == JobState.DEGRADED and "overwritten with noise or zeros" in job.message
+
+
 def test_an_attack_that_takes_its_time_is_seen_against_all_it_did(ground: Ground, vault: Vault, folder: Path) -> None:
     states = []
     for number in range(6):
@@ -165,9 +177,15 @@ def write_new_caches(folder: Path) -> None:
         (folder / f"{number}.cache").write_bytes(zlib.compress(noise.randbytes(700)))
 
 
+def rename_and_render_previews(folder: Path) -> None:
+    rename_every_file(folder)
+    write_new_caches(folder)
+
+
 @pytest.mark.parametrize(
     "work",
     [
+        rename_and_render_previews,
         new_dates, develop, export_again, import_a_card, rename_the_folder, rename_every_file, make_smaller_formats,
         touch_all, cull, write_new_caches,
     ],

@@ -17,7 +17,7 @@ RELABELLED_FROM, RELABELLED_SHARE = 5, 0.1
 NOISY_FROM, NOISY_SHARE = 10, 0.5
 
 # Formats that nobody here knows look like noise from the beginning; nobody rewrites nearly all of them at once.
-REWRITTEN_FROM, REWRITTEN_SHARE = 10, 0.8
+REWRITTEN_FROM, REWRITTEN_SHARE = 5, 0.8
 
 
 @dataclass(frozen=True, slots=True)
