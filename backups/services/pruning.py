@@ -34,8 +34,16 @@ def run_prune(context: JobContext) -> Outcome:
         forgotten = forget(repositories, going, forgotten=forgotten_of(vault), clock=clock)
         _forget_rows(context, vault, going)
         able = {label: copy for label, copy in repositories.items() if label not in forgotten.failures}
+        lossy = Snapshot.unscoped.filter(vault=vault, lost_count__gt=0).values_list("restic_id", flat=True)
         try:
-            result = prune(able, clock=clock, unpruned=unpruned, listener=context.report, cancel=context.cancel)
+            result = prune(
+                able,
+                clock=clock,
+                unpruned=unpruned,
+                lossy=frozenset(lossy),
+                listener=context.report,
+                cancel=context.cancel,
+            )
         except Damaged:
             check_request(copies_of(vault), read_data=True, clock=clock)  # it wants a blob that nobody gave
             raise

@@ -145,6 +145,13 @@ def test_what_is_lost_for_good_is_named_and_the_newer_states_are_safe_again(
     assert job.state == JobState.DEGRADED
     assert f"1 file is readable in no place: {older.lost_files[0]}. They belong to 1 older state." in job.message
 
+    prune = job_enqueue(
+        kind=Job.Kind.PRUNE, organisation=saved.organisation, vault=saved, priority=1, parameters={}, clock=clock
+    )
+    work(clock)
+    prune.refresh_from_db()
+    assert prune.state == JobState.COMPLETED, prune.message  # what is lost holds no clean-up up for years
+
 
 @pytest.mark.django_db(transaction=True)
 def test_damage_that_a_recovery_or_a_look_meets_is_noted_and_repaired(saved: Vault, clock: ManualClock) -> None:

@@ -63,6 +63,7 @@ def prune(
     *,
     clock: Clock,
     unpruned: Collection[str] = (),
+    lossy: Collection[str] = (),
     tolerated: float = TOLERATED,
     ripe: Collection[str] | None = None,
     listener: Listener = ignore,
@@ -72,6 +73,7 @@ def prune(
 
     copies:    by label; the most complete one is the pattern. What was forgotten has gone from their snapshots.
     unpruned:  labels of copies that missed a prune: what only they hold is not brought to others, but for snapshots.
+    lossy:     ids of snapshots that are known to have lost files in every copy; what is left of them is kept.
     tolerated: share of unneeded bytes up to which a pack is left alone, 0 to 1.
     ripe:      packs that may go now. A grace period works like this: a first prune with `ripe=()` only reports
                `unused`; what was reported long enough ago is handed in as ripe. None: no grace period.
@@ -83,7 +85,7 @@ def prune(
     with contextlib.ExitStack() as stack:
         held = lock_each(stack, copies, clock, result.behind)
         work = _Prune(held, frozenset(unpruned), result, listener, cancel or CancelToken())
-        return work.run(tolerated, ripe)
+        return work.run(tolerated, ripe, lossy)
 
 
 class NoneLeft(StoreError):
@@ -107,7 +109,7 @@ class _Prune:
         self._cancel = cancel
         self._progress = Progress(step="compare")
 
-    def run(self, tolerated: float, ripe: Collection[str] | None) -> PruneResult:
+    def run(self, tolerated: float, ripe: Collection[str] | None, lossy: Collection[str]) -> PruneResult:
         listings = self._list()
         standing = self._compare(listings)
         listing = listings[standing.pattern]
@@ -116,7 +118,7 @@ class _Prune:
         self._step("trees")
         indexes = load_indexes(reader, listing[FileKind.INDEX])
         reader.load_index()
-        used = find_used(reader, listing[FileKind.SNAPSHOTS], self._cancel)
+        used = find_used(reader, listing[FileKind.SNAPSHOTS], self._cancel, lossy=lossy)
         plan = plan_prune(indexes, used, listing, tolerated=tolerated, ripe=ripe)
         self._result.unused = plan.unused
         if self._all[standing.pattern][1].is_full:  # then all are: there is no room to write anything

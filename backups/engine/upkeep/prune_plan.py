@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backups.engine.errors import Damaged, EngineError
@@ -49,13 +49,19 @@ class PrunePlan:
         return self.remove | self.rewrite
 
 
-def find_used(reader: VaultReader, listed_snapshots: Collection[str], cancel: CancelToken) -> Used:
-    """Return every blob that any of these snapshots needs. Raises Damaged unless all of them can be read."""
+def find_used(
+    reader: VaultReader, listed_snapshots: Collection[str], cancel: CancelToken, *, lossy: Collection[str] = ()
+) -> Used:
+    """Return every blob that any of these snapshots needs. Raises Damaged unless all of them can be read.
+
+    lossy: ids of snapshots that are known to have lost files in every copy: of them, what is left is needed.
+    """
     snapshots = [snapshot for snapshot in reader.snapshots() if snapshot.snapshot_id in listed_snapshots]
     if len(snapshots) < len(listed_snapshots):
         raise Damaged("not every snapshot can be read, so nobody can say what they need; nothing was removed")
     used: Used = {BlobType.TREE: set(), BlobType.DATA: set()}
-    for tree, (path, nodes, refused) in open_once(reader, {snapshot.tree: b"" for snapshot in snapshots}):
+    whole = {snapshot.tree: b"" for snapshot in snapshots if snapshot.snapshot_id not in lossy}
+    for tree, (path, nodes, refused) in open_once(reader, whole):
         cancel.check()
         if isinstance(nodes, EngineError) or refused:
             shown = path.decode(errors="replace")
@@ -66,7 +72,16 @@ def find_used(reader: VaultReader, listed_snapshots: Collection[str], cancel: Ca
     for blob_type, blobs in used.items():
         if lost := next((blob for blob in blobs if not reader.index.has(blob_type, blob)), None):
             raise Damaged(f"{blob_type.label} blob {lost.hex()[:12]} is in no index; nothing was removed")
+    _add_what_is_left(used, reader, [snapshot.tree for snapshot in snapshots if snapshot.snapshot_id in lossy])
     return used
+
+
+def _add_what_is_left(used: Used, reader: VaultReader, roots: Iterable[bytes]) -> None:
+    for tree, (_, nodes, _refused) in open_once(reader, dict.fromkeys(roots, b"")):
+        if not isinstance(nodes, EngineError):
+            used[BlobType.TREE].add(tree)
+            for node in nodes:
+                used[BlobType.DATA].update(blob for blob in node.content if reader.index.has(BlobType.DATA, blob))
 
 
 def load_indexes(reader: VaultReader, listed: Collection[str]) -> dict[str, list[PackRecord]]:
