@@ -47,6 +47,30 @@ def protected_silent(location_id: object, name: str, words: str) -> Wish:
     )
 
 
+_PARTS = {
+    "folders_watch": "looking after the folders that another program protects",
+    "probe_locations": "looking whether the locations answer",
+    "count_next": "counting what lies at a location",
+    "deliveries_send": "sending messages to webhooks",
+    "unfinished_clear": "clearing what was left of broken-off uploads",
+    "turn_credentials": "changing credentials",
+    "ring_due": "waking the workers",
+}
+
+
+def part_stuck(part: str) -> Wish:
+    """A part of the scheduler does not return, most likely from a disk or share that hangs. part: its dotted name."""
+    work = _PARTS.get(part.rpartition(".")[2], part.rpartition(".")[2])
+    return Wish(
+        key=f"part.stuck:{part}",
+        severity=Severity.CRITICAL,
+        title=f"Something hangs: {work}",
+        text="It waits for a disk, a share or a line that neither answers nor fails. Everything else goes on.",
+        what_to_do="Look which disk or network share of this machine hangs and connect it again; then this goes on by "
+        "itself. If it does not, start the service again.",
+    )
+
+
 def overdue_since(
     *,
     next_due_at: datetime | None,

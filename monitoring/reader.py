@@ -19,7 +19,8 @@ from monitoring.surroundings import occurrence_of
 from monitoring.watch import conditions_watch
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.events import events_after
-from wedbackup.core.models import Event, Heartbeat
+from wedbackup.core.models import Event
+from wedbackup.core.turns import turn_claim
 
 READER = "alerts"
 BATCH = 200  # events per transaction: SQLite lets nobody else write meanwhile
@@ -35,7 +36,7 @@ def read(*, clock: Clock = SYSTEM_CLOCK) -> int:
     total = 0
     while count := _read_batch(clock):
         total += count
-    if _claim_watch(clock):
+    if turn_claim(WATCH, WATCH_EVERY, clock=clock):
         conditions_watch(clock=clock)
         acknowledgements_end(clock=clock)
     return total
@@ -64,11 +65,3 @@ def _take_note(event: Event, clock: Clock) -> None:
         alert_raise(**asdict(wish), clock=clock)
     for key in judgement.over:
         alert_resolve(key, clock=clock)
-
-
-def _claim_watch(clock: Clock) -> bool:
-    now = clock.utcnow()
-    beat, created = Heartbeat.objects.get_or_create(name=WATCH, defaults={"at": now})
-    if not created and abs(now - beat.at) < WATCH_EVERY:
-        return False
-    return created or Heartbeat.objects.filter(name=WATCH, at=beat.at).update(at=now) == 1

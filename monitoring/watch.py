@@ -7,9 +7,9 @@ is over. So neither a lost event nor a restart leaves an alert behind.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from backups.services.checks import CHECK_EVERY
 from backups.services.weddings import wedding_promise
 from backups.states import JOB_UNFINISHED, CopyState
 from monitoring import conditions
-from monitoring.health import SCHEDULER, SILENT_AFTER
+from monitoring.health import SCHEDULER, parts_stuck
 from monitoring.models import Alert
 from monitoring.rules import SCHEDULER_SILENT, WORKERS_SILENT
 from monitoring.services.alerts import alert_raise, alert_resolve
@@ -30,10 +30,10 @@ from monitoring.surroundings import is_urgent, urgent_at_location
 from monitoring.wishes import Severity, Wish
 from providers.models import Credential, Location
 from providers.services.credentials import CREDENTIAL_AGE_MAX
-from providers.services.protected import folders_tend
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
 from wedbackup.core.moments import before
+from wedbackup.core.silence import is_silent
 
 READING_GRACE = timedelta(days=2)  # for a reading that is late: a place that was away, a queue that was full
 LOST_NAMED = 5  # in an alert
@@ -43,14 +43,19 @@ def conditions_watch(*, clock: Clock = SYSTEM_CLOCK) -> int:
     """Bring all alerts about conditions up to date; return how many hold."""
     holding = 0
     for prefix, find in _FAMILIES.items():
-        wishes = {wish.key: wish for wish in find(clock)}
-        for wish in wishes.values():
-            alert_raise(**asdict(wish), again=False, clock=clock)
-        live = Alert.objects.filter(key__startswith=prefix).exclude(state=Alert.State.RESOLVED)
-        for key in set(live.values_list("key", flat=True)) - set(wishes):
-            alert_resolve(key, clock=clock)
-        holding += len(wishes)
+        holding += family_keep(prefix, find(clock), clock=clock)
     return holding
+
+
+def family_keep(prefix: str, found: Iterable[Wish], *, clock: Clock) -> int:
+    """Raise what holds of one family of alerts, resolve what holds no more, and return how many hold."""
+    wishes = {wish.key: wish for wish in found}
+    for wish in wishes.values():
+        alert_raise(**asdict(wish), again=False, clock=clock)
+    live = Alert.objects.filter(key__startswith=prefix).exclude(state=Alert.State.RESOLVED)
+    for key in set(live.values_list("key", flat=True)) - set(wishes):
+        alert_resolve(key, clock=clock)
+    return len(wishes)
 
 
 def _overdue_vaults(clock: Clock) -> Iterator[Wish]:
@@ -195,28 +200,24 @@ def _old_credentials(clock: Clock) -> Iterator[Wish]:
         yield conditions.credential_old(location.pk, location.name, roles, CREDENTIAL_AGE_MAX.days)
 
 
-def _unprotected_folders(clock: Clock) -> Iterator[Wish]:
-    del clock
-    for location, freshness in folders_tend():
-        yield conditions.protected_silent(location.pk, location.name, freshness.words)
-
-
 def _silent_scheduler(clock: Clock) -> Iterator[Wish]:
     """The scheduler's own silence is seen by whoever else reads, such as another scheduler."""
-    seen_at = Heartbeat.objects.filter(name=SCHEDULER).values_list("at", flat=True).first()
-    if _silent(seen_at, clock.utcnow()):
+    beat = Heartbeat.objects.filter(name=SCHEDULER).first()
+    if beat is not None and is_silent(beat, clock=clock):
         yield _silence(SCHEDULER_SILENT)
+
+
+def _stuck_parts(clock: Clock) -> Iterator[Wish]:
+    """Parts of the scheduler that wait for a disk or a line which does not answer."""
+    for part in parts_stuck(clock=clock):
+        yield conditions.part_stuck(part)
 
 
 def _silent_workers(clock: Clock) -> Iterator[Wish]:
     """One worker that answers is enough; those that end in order take their heartbeat with them."""
-    seen_at = Heartbeat.objects.filter(name__startswith="worker ").aggregate(newest=Max("at"))["newest"]
-    if _silent(seen_at, clock.utcnow()):
+    silent = [is_silent(beat, clock=clock) for beat in Heartbeat.objects.filter(name__startswith="worker ")]
+    if silent and all(silent):
         yield _silence(WORKERS_SILENT)
-
-
-def _silent(seen_at: datetime | None, now: datetime) -> bool:
-    return seen_at is not None and now - seen_at > SILENT_AFTER
 
 
 def _silence(words: tuple[str, str, str, str]) -> Wish:
@@ -228,12 +229,12 @@ _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "vault.overdue:": _overdue_vaults,
     "vault.unsafe:": _unsafe_vaults,
     "location.down:": _failing_locations,
-    "protected.silent:": _unprotected_folders,
     "copies.damaged:": _damaged_copies,
     "copies.unread:": _unread_copies,
     "files.lost:": _lost_files,
     "copies.behind:": _copies_left_behind,
     "credential.old:": _old_credentials,
     SCHEDULER_SILENT[0]: _silent_scheduler,
+    "part.stuck:": _stuck_parts,
     WORKERS_SILENT[0]: _silent_workers,
 }

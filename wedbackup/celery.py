@@ -1,7 +1,8 @@
 """Celery carries rings of the doorbell and the tick of the scheduler; the truth about every job is in the database.
 
-Production: `celery -A wedbackup worker -c 64` (threads, as configured here) and `celery -A wedbackup beat`.
-Embedded: `manage.py serve` runs the same worker and scheduler in threads over `memory://`.
+Production: `celery -A wedbackup worker -c 64` (threads, as configured here); each worker ticks by itself, so that
+`celery -A wedbackup beat` is not needed, and does no harm. Embedded: `manage.py serve` runs the same worker in threads
+over `memory://`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wedbackup.settings")
 
-TICK_SECONDS = 2.0  # [s]
+BEAT_SECONDS = 2.0  # [s]
 
 app = Celery("wedbackup")
 app.conf.update(
@@ -36,9 +37,10 @@ app.conf.update(
     timezone="UTC",
     enable_utc=True,
     beat_scheduler="celery.beat:Scheduler",  # in memory: what is due is in the rows
-    beat_max_loop_interval=TICK_SECONDS,
+    # Every worker ticks by itself, on the monotonic clock (`wedbackup.tick.Ticker`); beat is one more, where it runs.
+    beat_max_loop_interval=BEAT_SECONDS,
     beat_schedule={
-        "tick": {"task": "wedbackup.tick", "schedule": TICK_SECONDS, "options": {"expires": TICK_SECONDS * 3}},
+        "tick": {"task": "wedbackup.tick", "schedule": BEAT_SECONDS, "options": {"expires": BEAT_SECONDS * 3}},
     },
 )
 

@@ -11,10 +11,11 @@ from backups.pulse import PULSE
 from backups.services.leases import leases_sweep, worker_name
 from backups.worker import stop_runs
 from providers.services.inspection import locations_inspect_in_background
+from wedbackup.tick import TICKER
 
 
 def worker_started() -> None:
-    """Return the jobs of this machine's dead processes to the queue, ring, and begin to beat.
+    """Return the jobs of this machine's dead processes to the queue, ring, and begin to beat and to tick.
 
     The locations are looked at in the background: a dead network must delay nothing.
     """
@@ -22,6 +23,7 @@ def worker_started() -> None:
     leases_sweep()
     doorbell.ring_due()
     PULSE.start(worker_name())
+    TICKER.start()
     connections.close_all()
     locations_inspect_in_background()
 
@@ -31,6 +33,7 @@ def worker_stops() -> threading.Thread:
 
     In a thread, because a signal handler of Celery's worker calls it: the jobs' own threads must go on meanwhile.
     """
+    TICKER.stop()
     thread = threading.Thread(target=_hand_back, name="hand-back")
     thread.start()
     return thread

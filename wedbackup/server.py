@@ -1,7 +1,7 @@
 """The embedded shape: web server, worker and scheduler in one process.
 
-Daphne has the main thread; Celery's worker and beat have threads of their own and talk over `memory://`. Stopping is
-the part that needs care: running jobs are cancelled through their tokens and handed back to the queue, all within
+Daphne has the main thread; Celery's worker and the scheduler have threads of their own. Stopping is the part that needs
+care: running jobs are cancelled through their tokens and handed back to the queue, all within
 STOP_SECONDS, and a second signal does not wait for that.
 """
 
@@ -18,7 +18,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from celery.beat import Scheduler, Service
 from celery.worker import WorkController
 from celery.worker import state as worker_state
 from daphne.endpoints import build_endpoint_description_strings
@@ -82,7 +81,6 @@ class EmbeddedServer:
             without_heartbeat=True,
             ready_callback=self._worker_ready,
         )
-        self._beat = Service(app, scheduler_cls=Scheduler)
         self._stopping = threading.Lock()
 
     def run(self) -> bool:
@@ -100,8 +98,7 @@ class EmbeddedServer:
     def _start_threads(self) -> None:
         if not self._web.listening_addresses:  # Daphne has said why, and stops
             return
-        for name, target in (("worker", self._worker.start), ("scheduler", self._beat.start)):
-            threading.Thread(target=target, daemon=True, name=name).start()
+        threading.Thread(target=self._worker.start, daemon=True, name="worker").start()
         watchdog.start()
         self._on_ready()
 
@@ -120,7 +117,6 @@ class EmbeddedServer:
         threading.Thread(target=self._stop_anyway, daemon=True, name="stop-anyway").start()
 
     def _stop(self) -> None:
-        self._beat.stop()
         lifecycle.worker_stops().join()
         worker_state.should_stop = os.EX_OK
         reactor.callFromThread(self._web.stop)

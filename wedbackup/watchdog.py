@@ -1,7 +1,8 @@
 """The dead man's switch: a thread of the web process that notices when scheduler and workers do nothing any more.
 
 Alerts are normally found by the tick. When the tick itself has stopped, nobody would say so; then this thread has
-monitoring read once, which sees the old heartbeats and raises the alert on every open page.
+monitoring read, which sees the old heartbeats and raises the alert on every open page, and sends what is to be sent to
+webhooks: whoever has no page open hears of it as well.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from django.db import connections
 
 from monitoring import reader
 from monitoring.health import SCHEDULER
-from wedbackup.celery import TICK_SECONDS
+from monitoring.services import webhooks
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.models import Heartbeat
+from wedbackup.core.silence import silence_seconds
+from wedbackup.tick import TICK_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,13 @@ def start() -> None:
         threading.Thread(target=_watch, daemon=True, name="watchdog").start()
 
 
-def silence_seconds(*, clock: Clock = SYSTEM_CLOCK) -> float:
-    """Return how long ago the scheduler last ticked [s]; infinite if it never did."""
-    beat = Heartbeat.objects.filter(name=SCHEDULER).first()
-    return max(0.0, (clock.utcnow() - beat.at).total_seconds()) if beat else float("inf")
-
-
 def look(*, clock: Clock = SYSTEM_CLOCK) -> bool:
-    """Have monitoring read if nobody ticks; return whether that was so."""
-    if silence_seconds(clock=clock) < QUIET_SECONDS:
+    """Have monitoring read, and tell the webhooks, if nobody ticks; return whether that was so."""
+    beat = Heartbeat.objects.filter(name=SCHEDULER).first()
+    if beat is not None and silence_seconds(beat, clock=clock) < QUIET_SECONDS:
         return False
     reader.read(clock=clock)
+    webhooks.deliveries_send(clock=clock)
     return True
 
 

@@ -123,7 +123,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     """For load balancers and watchdogs, without signing in: 200 when database and scheduler are alive, else 503."""
     del request
     try:
-        report = health(now=clock.SYSTEM_CLOCK.utcnow())
+        report = health(clock=clock.SYSTEM_CLOCK)
     except DatabaseError:
         return JsonResponse({"ok": False, "database": False}, status=503)
     return JsonResponse(report, status=200 if report["ok"] else 503)

@@ -116,5 +116,5 @@ def test_the_health_address_needs_no_sign_in_and_notices_a_silent_scheduler(db: 
     answer = client.get("/healthz")
     assert answer.status_code == 503
     assert answer.json() == {
-        "ok": False, "database": True, "scheduler": False, "scheduler_seen_seconds_ago": 120.0
+        "ok": False, "database": True, "scheduler": False, "scheduler_seen_seconds_ago": 120.0, "stuck": []
     }  # fmt: skip

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from monitoring.folders import folders_watch
 from monitoring.models import Alert
-from monitoring.watch import conditions_watch
 from providers.models import Location
 from providers.services.locations import location_create
 from providers.stores.carbonite import MARKER_NAME
@@ -27,39 +27,45 @@ def shelf(cast: Cast, tmp_path: Path) -> Location:
     return location_create(name="Shelf", kind="carbonite", options=options, actor="alice")
 
 
+@pytest.fixture(autouse=True)
+def always_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the folders whenever asked, not once in a while."""
+    monkeypatch.setattr("monitoring.folders.TEND_EVERY", timedelta(0))
+
+
 def client_fell_silent(shelf: Location) -> None:
     then = (SYSTEM_CLOCK.utcnow() - timedelta(days=3)).timestamp()
     os.utime(shelf.options["client_log"], (then, then))
 
 
 def test_a_silent_client_alarms_until_it_writes_again(shelf: Location) -> None:
-    conditions_watch()
+    folders_watch()
     assert not Alert.objects.filter(key__startswith="protected.silent").exists()
     client_fell_silent(shelf)
-    conditions_watch()
+    folders_watch()
     alert = Alert.objects.get(key=f"protected.silent:{shelf.pk}")
     assert "72 hours" in alert.text
     os.utime(shelf.options["client_log"])
-    conditions_watch()
+    folders_watch()
     alert.refresh_from_db()
     assert alert.state == "resolved"
 
 
 def test_the_marker_is_kept_fresh_by_the_watch(shelf: Location) -> None:
-    conditions_watch()
+    folders_watch()
     assert (Path(shelf.options["root"]) / MARKER_NAME).exists()
 
 
 def test_a_folder_that_is_gone_does_not_stop_the_watch(shelf: Location) -> None:
     Path(shelf.options["root"]).rename(Path(shelf.options["root"]).with_name("gone"))
-    conditions_watch()
+    folders_watch()
     assert not Alert.objects.filter(key__startswith="protected.silent").exists()
 
 
 def test_the_page_calls_it_unverifiable_and_takes_the_restored_marker(
     shelf: Location, client: Client, cast: Cast
 ) -> None:
-    conditions_watch()
+    folders_watch()
     client.force_login(cast.alice)
     assert "unverifiable" in client.get(f"/locations/{shelf.pk}/").content.decode()
     marker = (Path(shelf.options["root"]) / MARKER_NAME).read_text()
