@@ -31,7 +31,7 @@ def readable_names(paths: Iterable[bytes]) -> dict[bytes, str]:
         number, free = 1, name
         while free.casefold() in taken:
             number += 1
-            free = _numbered(name, number)
+            free = numbered(name, number)
         taken.add(free.casefold())
         names[path] = free
     return names
@@ -41,8 +41,8 @@ def _is_shown(sign: str) -> bool:
     return sign == " " or (sign not in _FORBIDDEN and unicodedata.category(sign)[0] in _SHOWN)
 
 
-def _numbered(name: str, number: int) -> str:
-    """Return "Plan.pdf" as "Plan (2).pdf"."""
+def numbered(name: str, number: int) -> str:
+    """Return a path with a number before its ending: "Plan.pdf" as "Plan (2).pdf"."""
     folder, slash, leaf = name.rpartition("/")
     stem, dot, ending = leaf.rpartition(".")
     leaf = f"{stem} ({number}){dot}{ending}" if stem else f"{leaf} ({number})"

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from backups.engine.format import BlobType
+from backups.engine.restore.errnos import explain, is_full
 from backups.engine.restore.plan import plan_ranges, portions
 from backups.engine.restore.shared import RestoreRun
-from backups.engine.restore.target import Attributes, is_full, write_sparse
-from backups.engine.restore.worker import FileEnd, FillTask, Outcome, Task, end_file, explain
+from backups.engine.restore.target import Attributes, write_sparse
+from backups.engine.restore.worker import FileEnd, FillTask, Outcome, Task, end_file
 
 _LOST = "a piece of it is readable in no copy of the vault"
 _UNINDEXED = "a piece of it is in no index of the vault"
@@ -85,7 +86,7 @@ class Filling:
         item = self._run.plan.files[number]
         entries = self._run.reader.index.entries(BlobType.DATA)
         size = sum(entries[blob_id].size_bytes for blob_id in item.node.content)
-        return FileEnd(item.folder, item.node.name, size, Attributes.of(item.node), self._run.may_replace(item))
+        return FileEnd(item.folder, item.name, size, Attributes.of(item.node), self._run.may_replace(item))
 
     def _end(self, number: int) -> None:
         """Finish a file whose pieces are all written."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+from backups.engine.format.gonames import quote_name
+from backups.engine.restore.errnos import NO_LINKS, explain, is_full
 from backups.engine.restore.plan import ROOT, Item, Miss
 from backups.engine.restore.result import Existing
 from backups.engine.restore.shared import RestoreRun
 from backups.engine.restore.survey import Survey
-from backups.engine.restore.target import Attributes, is_full, special_mode
-from backups.engine.restore.worker import explain
+from backups.engine.restore.target import Attributes, special_mode
 
 
 def make_links(run: RestoreRun, survey: Survey) -> None:
@@ -20,7 +21,7 @@ def make_links(run: RestoreRun, survey: Survey) -> None:
             refused = _stage(run, number, item)
             if refused is None:
                 continue
-            run.target.publish(number, item.folder, item.node.name, replace=run.may_replace(item))
+            run.target.publish(number, item.folder, item.name, replace=run.may_replace(item))
         except OSError as exc:
             run.target.discard(number)
             if is_full(exc):
@@ -43,10 +44,18 @@ def _stage(run: RestoreRun, number: int, item: Item) -> list[str] | None:
         if item.linked_to not in run.in_place:
             run.miss(item, "the file of which this is another name was not restored")
             return None
-        run.target.stage_hard_link(first.folder, first.node.name, number)
+        run.target.stage_hard_link(first.folder, first.name, number)
         return []
     if node.type == "symlink":
-        run.target.stage_link(node.link_target, number)
+        try:
+            run.target.stage_link(node.link_target, number)
+        except OSError as exc:
+            if exc.errno not in NO_LINKS:
+                raise
+            run.refuse(
+                item, [f"not made: this disk knows no symbolic links; it leads to {quote_name(node.link_target)}"]
+            )
+            return None
         return run.target.apply_to_staged(number, Attributes.of(node), chmod=False)
     mode = special_mode(node)
     if not mode:

@@ -66,10 +66,16 @@ class Folder:
     node: Node | None
     wanted: bool
     fresh: bool = True  # this restore makes it; decided by the survey of the target
+    called: bytes = b""  # on the target, where that is another name
+
+    @property
+    def original(self) -> bytes:
+        return self.node.name if self.node is not None else b""
 
     @property
     def name(self) -> bytes:
-        return self.node.name if self.node is not None else b""
+        """Its name on the target."""
+        return self.called or self.original
 
 
 @dataclass(slots=True)
@@ -79,6 +85,16 @@ class Item:
     folder: int
     node: Node
     linked_to: int = -1
+    called: bytes = b""  # on the target, where that is another name
+
+    @property
+    def original(self) -> bytes:
+        return self.node.name
+
+    @property
+    def name(self) -> bytes:
+        """Its name on the target."""
+        return self.called or self.node.name
 
 
 @dataclass(slots=True)
@@ -95,10 +111,19 @@ class Plan:
     misses: list[Miss] = field(default_factory=list)
     lost_folders: int = 0
 
+    def part_links(self) -> list[Item]:
+        """Make further names of files files of their own, for a disk without hard links; return them."""
+        parted, self.hard_links = self.hard_links, []
+        for item in parted:
+            item.linked_to = -1
+        self.files += parted
+        return parted
+
     def folder_path(self, number: int) -> bytes:
+        """Return the path of a folder as it was backed up."""
         parts = []
         while number != ROOT:
-            parts.append(self.folders[number].name)
+            parts.append(self.folders[number].original)
             number = self.folders[number].parent
         return b"/".join(reversed(parts))
 

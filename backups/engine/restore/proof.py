@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 
 from backups.engine.format import MIB, BlobType
+from backups.engine.restore.errnos import explain
 from backups.engine.restore.plan import Miss
 from backups.engine.restore.result import Proof
 from backups.engine.restore.shared import RestoreRun
 from backups.engine.restore.target import Attributes
-from backups.engine.restore.worker import ProofTask, Task, explain
+from backups.engine.restore.worker import ProofTask, Task
 
 _FILES = 64  # small files read back by one task
 _BYTES = 32 * MIB
@@ -60,7 +61,7 @@ def _tasks(run: RestoreRun, files: list[int]) -> Iterator[Task]:
     for number in files:
         item = run.plan.files[number]
         blobs = [(blob_id, entries[blob_id].size_bytes) for blob_id in item.node.content if blob_id in entries]
-        batch.append((number, item.folder, item.node.name, blobs))
+        batch.append((number, item.folder, item.name, blobs))
         size += item.node.size
         if len(batch) >= _FILES or size >= _BYTES:
             yield ProofTask(task_number, batch)
@@ -72,7 +73,7 @@ def _tasks(run: RestoreRun, files: list[int]) -> Iterator[Task]:
 def _refresh_attributes(run: RestoreRun, number: int) -> None:
     item = run.plan.files[number]
     try:
-        fd = run.target.open_for_reading(item.folder, item.node.name)
+        fd = run.target.open_for_reading(item.folder, item.name)
     except OSError as exc:
         run.refuse(item, [explain(exc)])
         return

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from backups.engine.errors import NoSpace
+from backups.engine.restore.naming import Renamed
 from backups.engine.restore.plan import Miss
 from backups.engine.upkeep.copies import CopyProblem
 
@@ -54,6 +55,7 @@ class RestoreResult:
     kept:         files that were there and stayed (KEEP).          unchanged: read and found equal (IF_CHANGED).
     folders, links: folders made or given their attributes; symbolic links, FIFOs and devices.
     misses:       what could not be restored, and why.
+    renamed:      restored under another name, because the disk refuses the one it had.
     refused:      restored, but without some attribute (owner, extended attribute ...).
     problems:     what was damaged or unreachable at which copy, while another copy served.
     proof:        None when it was not asked for.
@@ -69,6 +71,7 @@ class RestoreResult:
     folders: int = 0
     links: int = 0
     misses: list[Miss] = field(default_factory=list)
+    renamed: list[Renamed] = field(default_factory=list)
     refused: list[Miss] = field(default_factory=list)
     problems: list[CopyProblem] = field(default_factory=list)
     proof: Proof | None = None

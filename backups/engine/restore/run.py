@@ -17,16 +17,18 @@ from backups.engine.restore.browse import NotInSnapshot, locate
 from backups.engine.restore.crew import Crew, ProcessCrew, ThreadCrew
 from backups.engine.restore.fill import Filling
 from backups.engine.restore.links import finish_folders, make_links
-from backups.engine.restore.plan import EVERYTHING, Plan, Subset, build_plan
+from backups.engine.restore.naming import give_names
+from backups.engine.restore.plan import EVERYTHING, Miss, Plan, Subset, build_plan
 from backups.engine.restore.proof import changed_files, prove_files
 from backups.engine.restore.result import Existing, RestoreResult
 from backups.engine.restore.shared import RestoreRun
-from backups.engine.restore.survey import make_folders, survey_target
+from backups.engine.restore.survey import leave_out, make_folders, survey_target
 from backups.engine.restore.target import Target
 from backups.engine.restore.vault_reader import VaultReader
 
 PROCESSES_FROM_BYTES = 192 * MIB  # below this the processes would end before they have begun
 PROCESSES_FROM_FILES = 4_000
+_PARTED = "made a file of its own: this disk gives a file no second name"
 
 
 def restore(
@@ -63,12 +65,16 @@ def restore(
         processes = _start_processes(plan)
         if processes is not None:
             stack.callback(processes.close)
-        folders = [(folder.parent, folder.name) for folder in plan.folders]
-        opened = Target.create(target, folders)
+        opened = Target.create(target)
         stack.callback(opened.close)
+        disk = opened.probe()
+        result = RestoreResult(renamed=give_names(plan, disk))
+        opened.folders = [(folder.parent, folder.name) for folder in plan.folders]
+        if not disk.hard_links:
+            result.refused += [Miss(plan.path(item), _PARTED) for item in plan.part_links()]
         crew = _choose_crew(processes, reader, opened)
         replace = existing in (Existing.OVERWRITE, Existing.IF_CHANGED)
-        run = RestoreRun(reader, plan, opened, crew, listener, cancel or CancelToken(), replace)
+        run = RestoreRun(reader, plan, opened, crew, listener, cancel or CancelToken(), replace, disk.folds, result)
         return _carry_out(run, existing, verify)
 
 
@@ -97,8 +103,10 @@ def _carry_out(run: RestoreRun, existing: Existing, verify: bool) -> RestoreResu
     result.lost_folders = run.plan.lost_folders
     try:
         files = survey.files + changed_files(run, survey.candidates)
-        result.folders = make_folders(run.target, run.plan)
-        Filling(run).fill(files)
+        made = make_folders(run.target, run.plan)
+        result.folders = made.made
+        leave_out(run, survey, made.lost)
+        Filling(run).fill([number for number in files if run.plan.files[number].folder not in made.lost])
         make_links(run, survey)
         if verify:
             prove_files(run, sorted(run.in_place))

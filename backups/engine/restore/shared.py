@@ -21,6 +21,7 @@ class RestoreRun:
     """One restore under way. Changed by the caller's thread only; tasks run elsewhere and know nothing of it.
 
     replace:  whether files that are there may be replaced.
+    folds:    whether the disk takes names that differ for one: then a name may be taken in a folder that is new.
     in_place: numbers of the files that have their name: restored, or found equal.
     failed:   numbers of those that cannot be restored.
     linked:   further names that were made of files in place.
@@ -33,6 +34,7 @@ class RestoreRun:
     listener: Listener
     cancel: CancelToken
     replace: bool
+    folds: bool
     result: RestoreResult = field(default_factory=RestoreResult)
     progress: Progress = field(default_factory=lambda: Progress(step="restore", total_known=True))
     in_place: set[int] = field(default_factory=set)
@@ -49,7 +51,7 @@ class RestoreRun:
 
     def may_replace(self, item: Item) -> bool:
         """Whether an entry of this name may be replaced: there is none of others in a folder that we made."""
-        return self.replace or self.plan.folders[item.folder].fresh
+        return self.replace or (self.plan.folders[item.folder].fresh and not self.folds)
 
     def outcomes(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """Yield what the crew has done; raises Cancelled, TargetFull."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from backups.engine.errors import UnsafeTarget
 from backups.engine.format.gonames import quote_name
+from backups.engine.restore.errnos import explain, is_full
 from backups.engine.restore.plan import ROOT, Item, Miss, Plan
 from backups.engine.restore.result import Existing
+from backups.engine.restore.shared import RestoreRun
 from backups.engine.restore.target import Target, map_error
 
 _SHOWN = 3  # names in a message
@@ -70,7 +73,7 @@ def _free_links(plan: Plan, survey: Survey) -> None:
     survey.hard_links = [item for item in survey.hard_links if item.linked_to in ours]
     for item in free:
         survey.files.append(len(plan.files))
-        plan.files.append(Item(item.folder, item.node))
+        plan.files.append(Item(item.folder, item.node, called=item.called))
 
 
 def _survey_items(
@@ -107,23 +110,49 @@ def _survey_folders(target: Target, plan: Plan) -> None:
             raise UnsafeTarget(f"a link or a file stands where the folder {path} should be; nothing was written")
 
 
-def make_folders(target: Target, plan: Plan) -> int:
-    """Make the wanted folders that are not there; return how many are wanted. Raises NoSpace or UnsafeTarget."""
-    wanted = 0
+class Made(NamedTuple):
+    """The folders of a restore. made: how many are there.   lost: why others could not be made, by number."""
+
+    made: int
+    lost: dict[int, str]
+
+
+def make_folders(target: Target, plan: Plan) -> Made:
+    """Make the wanted folders that are not there; one that the disk refuses is lost with what is below it.
+
+    Raises NoSpace.
+    """
+    count, lost = 0, dict[int, str]()
     for number, folder in enumerate(plan.folders):
         if number == ROOT or not folder.wanted:
             continue
-        wanted += 1
+        if folder.parent in lost:
+            lost[number] = lost[folder.parent]
+            continue
         if folder.fresh:
             try:
                 target.make_folder(number)
             except OSError as exc:
-                raise map_error(exc, f"the folder {quote_name(plan.folder_path(number))}") from exc
-    return wanted
+                if is_full(exc):
+                    raise map_error(exc, f"the folder {quote_name(plan.folder_path(number))}") from exc
+                lost[number] = f"its folder cannot be made: {explain(exc)}"
+                continue
+        count += 1
+    return Made(count, lost)
+
+
+def leave_out(run: RestoreRun, survey: Survey, lost: Mapping[int, str]) -> None:
+    """Count everything in lost folders as missing, and leave it out of what is to be made."""
+    for items in (run.plan.files, survey.hard_links, survey.others):
+        for item in items:
+            if item.folder in lost:
+                run.miss(item, lost[item.folder])
+    survey.hard_links = [item for item in survey.hard_links if item.folder not in lost]
+    survey.others = [item for item in survey.others if item.folder not in lost]
 
 
 def _look(target: Target, plan: Plan, item: Item) -> os.stat_result | None:
-    return None if plan.folders[item.folder].fresh else target.look(item.folder, item.node.name)
+    return None if plan.folders[item.folder].fresh else target.look(item.folder, item.name)
 
 
 def _folder_there(plan: Plan, item: Item) -> Miss:

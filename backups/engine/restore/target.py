@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 from backups.engine.errors import NoSpace, UnsafeTarget
 from backups.engine.format.tree import Node, unix_permissions
+from backups.engine.restore.disk import Disk, probe_disk
+from backups.engine.restore.errnos import IN_THE_WAY, NO_LINKS, is_full
 from backups.engine.restore.plan import ROOT
 
 STAGING_PREFIX = b".wedbackup-restore-"
 FOLDERS_OPEN = 24  # descriptors kept per thread
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STAGING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 HOLE_BYTES = 4096  # a shorter run of zeros is not worth a hole
 _ZEROS = bytes(16)
 
@@ -69,8 +69,8 @@ class Target:
         return Target, (self.root, self.identity, self.staging, self.folders)
 
     @classmethod
-    def create(cls, path: str | bytes, folders: Sequence[tuple[int, bytes]]) -> Target:
-        """Make the target folder if it is not there, and the staging folder in it.
+    def create(cls, path: str | bytes) -> Target:
+        """Make the target folder if it is not there, and the staging folder in it; `folders` are to be set.
 
         Raises UnsafeTarget when something else has this path or we may not write there, NoSpace.
         """
@@ -89,7 +89,14 @@ class Target:
             raise map_error(exc, f"the target folder {os.fsdecode(root)}") from exc
         finally:
             os.close(fd)
-        return cls(root, (status.st_dev, status.st_ino), staging, folders)
+        return cls(root, (status.st_dev, status.st_ino), staging, [(ROOT, b"")])
+
+    def probe(self) -> Disk:
+        """Find out what the target's disk makes of names and links. Raises NoSpace or UnsafeTarget."""
+        try:
+            return probe_disk(self._staging_fd)
+        except OSError as exc:
+            raise map_error(exc, f"the target folder {os.fsdecode(self.root)}") from exc
 
     def close(self) -> None:
         """Remove the staging folder with whatever unfinished is in it, and release the descriptors."""
@@ -191,7 +198,7 @@ class Target:
             try:
                 os.link(staged, name, src_dir_fd=self._staging_fd, dst_dir_fd=place, follow_symlinks=False)
             except OSError as exc:
-                if exc.errno not in _NO_HARD_LINKS:
+                if exc.errno not in NO_LINKS:
                     raise
                 if self.look(folder, name) is not None:
                     raise FileExistsError(errno.EEXIST, "there is something of that name") from exc
@@ -213,14 +220,17 @@ class Target:
     def apply(self, fd: int, attributes: Attributes) -> list[str]:
         """Give an open file or folder its owner, mode, extended attributes and time; return what was refused."""
         refused: list[str] = []
-        mode = attributes.mode
-        try:
-            if self.is_admin:
+        mode, owner = attributes.mode, f"owner {attributes.uid}:{attributes.gid}"
+        if self.is_admin:
+            try:
                 os.fchown(fd, attributes.uid, attributes.gid)
-            elif attributes.uid != os.geteuid():
-                mode &= 0o1777  # a set-id bit was meant for the owner it had
-        except OSError as exc:
-            refused.append(f"owner {attributes.uid}:{attributes.gid} not set ({exc.strerror})")
+            except OSError as exc:
+                refused.append(f"{owner} not set ({exc.strerror})")
+        elif attributes.uid != os.geteuid():
+            refused.append(f"{owner} not set (only root can give files away)")
+        if refused and mode & 0o6000:
+            mode &= 0o1777
+            refused.append("set-id bit not set: it was meant for the owner it had")
         for name, value in attributes.xattrs:
             try:
                 os.setxattr(fd, os.fsencode(name), value)
@@ -228,9 +238,12 @@ class Target:
                 refused.append(f"extended attribute {name} not set ({exc.strerror})")
         try:
             os.fchmod(fd, mode)
+        except OSError as exc:
+            refused.append(f"mode not set ({exc.strerror})")
+        try:
             os.utime(fd, ns=(attributes.mtime, attributes.mtime))
         except (OSError, OverflowError) as exc:
-            refused.append(f"mode or time not set ({exc})")
+            refused.append(f"time not set ({exc})")
         return refused
 
     def apply_to_staged(self, number: int, attributes: Attributes, *, chmod: bool) -> list[str]:
@@ -296,16 +309,11 @@ def write_sparse(fd: int, content: bytes | memoryview, offset: int) -> bool:
 
 def map_error(exc: OSError, what: str) -> NoSpace | UnsafeTarget:
     """Return the engine error that tells a person about an OSError at the target."""
-    if exc.errno in _NO_ROOM:
+    if is_full(exc):
         return NoSpace(f"no space left while writing {what}")
-    if exc.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST):
+    if exc.errno in IN_THE_WAY:
         return UnsafeTarget(f"a link or a file stands where {what} should be")
     return UnsafeTarget(f"{what} cannot be used: {exc.strerror}")
-
-
-def is_full(exc: OSError) -> bool:
-    """Whether the target's disk or quota is full."""
-    return exc.errno in _NO_ROOM
 
 
 def special_mode(node: Node) -> int:

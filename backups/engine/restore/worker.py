@@ -19,8 +19,9 @@ from collections import Counter
 from typing import Any, BinaryIO, NamedTuple
 
 from backups.engine.format import MIB
+from backups.engine.restore.errnos import explain, is_full
 from backups.engine.restore.ranges import PackRange
-from backups.engine.restore.target import Attributes, Target, is_full, write_sparse
+from backups.engine.restore.target import Attributes, Target, write_sparse
 from backups.engine.restore.vault_reader import Plain, VaultReader
 from backups.engine.upkeep.copies import CopyProblem
 from wedbackup.core import logs
@@ -177,15 +178,6 @@ def end_file(target: Target, number: int, fd: int, end: FileEnd, *, cut: bool) -
     refused = target.apply(fd, end.attributes)
     target.publish(number, end.folder, end.name, replace=end.replace)
     return refused
-
-
-def explain(exc: OSError) -> str:
-    """Return what a person may read about an OSError at one file."""
-    if isinstance(exc, FileExistsError):
-        return "something of that name is there and was not replaced"
-    if isinstance(exc, IsADirectoryError):
-        return "a folder of that name is there and was not replaced"
-    return f"cannot be written: {exc.strerror or exc}"
 
 
 def prove(target: Target, task: ProofTask) -> Outcome:

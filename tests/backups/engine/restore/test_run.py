@@ -18,7 +18,7 @@ from backups.engine.restore.crew import CrewBroken, ProcessCrew
 from backups.engine.restore.plan import Subset
 from backups.engine.restore.result import Existing, RestoreResult, TargetFull
 from backups.engine.restore.run import restore
-from backups.engine.restore.survey import make_folders
+from backups.engine.restore.survey import Made, make_folders
 from backups.engine.restore.target import Target, write_sparse
 from backups.engine.restore.vault_reader import VaultReader
 from tests.backups.engine.backing import Studio
@@ -188,7 +188,7 @@ def test_a_file_that_appears_while_we_work_is_not_overwritten_unless_told(
     out.mkdir()
     (out / "bystander").write_text("so that the folder is not ours alone")
 
-    def appear(*arguments: Any) -> int:
+    def appear(*arguments: Any) -> Made:
         (out / "a").write_text("theirs")
         return make_folders(*arguments)
 
@@ -358,7 +358,7 @@ def test_what_a_killed_restore_left_goes_and_a_running_one_is_not_disturbed(plac
     out = tmp_path / "out"
     (out / ".wedbackup-restore-dead").mkdir(parents=True)
     (out / ".wedbackup-restore-dead" / "7").write_bytes(b"half a file")
-    running = Target.create(str(out), [(0, b"")])
+    running = Target.create(str(out))
     restored(place, out)
     assert [name for name in os.listdir(out) if name.startswith(".")] == [running.staging.decode()]
     running.close()
