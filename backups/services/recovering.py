@@ -21,6 +21,7 @@ from backups.services.recovery_choice import moment, snapshot_remark, snapshots_
 from backups.services.recovery_reader import VaultOnHand, vault_on_hand
 from backups.worker import JobContext
 from providers.stores.errors import StoreError
+from wedbackup.core.templatetags.words import number
 
 FIRST_SET = frozenset({Vault.ProtectionClass.DOCUMENTS, Vault.ProtectionClass.GUESTS, Vault.ProtectionClass.BUSINESS})
 DOCUMENTS_FIRST, THEN_MEDIA = "documents first", "photos and video"
@@ -36,6 +37,7 @@ class Recovered:
     misses:           (path below the target, reason).
     notes:            sentences about what a person should know, e.g. that an older snapshot was taken.
     snapshots:        by folder of the target: {"snapshot", "tree", "taken_at", "acknowledged"}.
+    told:             what was made under another name, or without some attribute, one line each.
     problems:         by vault: what was damaged or silent at which of its copies.
     priority_seconds: from the request to the verified first priority set [s]; None if there was none.
     seconds:          from the request to the end [s].
@@ -50,6 +52,7 @@ class Recovered:
     misses: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     problems: dict[Vault, list[CopyProblem]] = field(default_factory=dict)
     priority_seconds: float | None = None
     seconds: float | None = None
@@ -204,6 +207,13 @@ class RecoveryRun:
         assert result.proof is not None
         attempt.equal += result.proof.equal
         attempt.size_bytes += result.bytes_in_place
+        below = f"{folder}/"
+        self.recovered.told += [f"{below}{one}" for one in (*result.renamed, *result.refused)]
+        if result.renamed:
+            self.recovered.notes.append(
+                f"{number(len(result.renamed))} names in {folder} were made readable, because the disk refuses them; "
+                "the proof lists them."
+            )
         for miss in (*result.misses, *result.proof.differing):
             attempt.misses.append((posixpath.join(folder, shown_path(miss.path)), miss.reason))
         self._before.files_done += result.proof.equal
@@ -258,6 +268,7 @@ def _folders_of(folder: str, stored: VaultSnapshot) -> list[tuple[str, str]]:
     if len(stored.paths) == 1:
         return [(stored.paths[0], folder)]
     found: list[tuple[str, str]] = []
-    for number, path in enumerate(stored.paths, start=1):
-        found.append((path, posixpath.join(folder, f"{number} {posixpath.basename(path.rstrip('/')) or 'root'}")))
+    for place, path in enumerate(stored.paths, start=1):
+        name = posixpath.basename(path.rstrip("/")) or "root"
+        found.append((path, posixpath.join(folder, f"{place} {readable_part(os.fsencode(name))}")))
     return found

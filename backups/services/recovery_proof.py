@@ -62,6 +62,7 @@ def _text(job: Job, recovered: Recovered, at: datetime) -> str:
         "",
         *(f"Note: {note}" for note in recovered.notes),
         *(f"Missing: {path}: {reason}" for path, reason in recovered.misses),
+        *(f"Changed: {line}" for line in recovered.told),
         "",
     ]
     return "\n".join(lines)

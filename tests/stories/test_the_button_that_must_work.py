@@ -17,10 +17,12 @@ from backups.services import recovering
 from backups.services.jobs import job_cancel, job_retry
 from backups.services.recoveries import recovery_request
 from backups.services.recovery_choice import recovery_choice
+from backups.services.recovery_proof import PROOF_NAME, proof_holds
 from backups.services.recovery_reader import open_for_recovery
 from backups.services.recovery_result import RecoveryFacts
 from backups.services.vaults import source_add, vault_create
 from backups.states import CopyState, JobState
+from tests.backups.engine.restore.stick import Stick
 from tests.backups.ground import Ground, contents, fill
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.models import User
@@ -276,6 +278,27 @@ def test_the_figures_of_a_finished_recovery_agree_also_with_two_sources_and_a_se
     progress = job.progress
     assert (progress["files_done"], progress["files_total"]) == (total, total)
     assert progress["bytes_done"] == progress["bytes_total"] == job.result["bytes"]
+
+
+def test_a_recovery_onto_a_stick_brings_all_files_and_the_proof_lists_their_new_names(
+    ground: Ground, staff: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npbackup #1373: a folder that a stick refuses, and "Nothing could be recovered", 0 of 9 files."""
+    folder = ground.source("documents") / "14:30 timeline"
+    folder.mkdir(parents=True)
+    (folder / "vows?.txt").write_text("I do")
+    ground.back_up(ground.vault("documents"))
+    stick = Stick(str(tmp_path / "stick"))
+    monkeypatch.setattr("backups.engine.restore.target.os", stick)
+    monkeypatch.setattr("backups.engine.restore.disk.os", stick)
+    job = recover(ground, staff, target=str(tmp_path / "stick"))
+    assert stick.hits and job.state == JobState.COMPLETED, job.message
+    assert f"{FILES + 1} of {FILES + 1} files recovered and equal" in job.message
+    assert "2 names in documents were made readable" in job.message
+    assert (tmp_path / "stick" / "documents" / "14_30 timeline" / "vows_.txt").read_text() == "I do"
+    proof = (tmp_path / "stick" / PROOF_NAME).read_text()
+    assert proof_holds(proof)
+    assert "vows_.txt" in proof and "knows no symbolic links" in proof
 
 
 def test_trouble_at_each_copy_is_at_hand_when_a_recovery_ends(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from backups.engine.format import BLOB_MAX_BYTES, BlobType
 from backups.engine.format.tree import Node
 from backups.engine.restore.vault_reader import Plain, VaultReader
 
+NEAR = 5  # names in a message
 FOLDERS_AT_ONCE = 512  # trees asked for together
 ENTRIES_MAX = 5_000_000  # a few small trees can claim billions of entries by naming each other twice
 
@@ -133,6 +136,35 @@ def locate(reader: VaultReader, tree_id: bytes, path: bytes) -> Node:
             raise NotInSnapshot(f"the snapshot has no {path.decode(errors='replace')!r}")
         node = found
     return node
+
+
+def require(reader: VaultReader, tree_id: bytes, path: bytes) -> None:
+    """Raise NotInSnapshot, with the nearest names that there are, unless there is something at `path`."""
+    try:
+        locate(reader, tree_id, path)
+    except NotInSnapshot as exc:
+        near = [os.fsdecode(each) for each in _nearest(reader, tree_id, path)]
+        hint = f"; near to it are {', '.join(map(repr, near))}" if near else ""
+        raise NotInSnapshot(f"{exc}{hint}") from exc
+    except Damaged:
+        pass  # what is on the way to it is lost: the restore tells so
+
+
+def _nearest(reader: VaultReader, tree_id: bytes, path: bytes) -> list[bytes]:
+    """Return a few paths that somebody may have meant: with `path` at their end, or with a last part like its."""
+    ending = b"/" + path.strip(b"/")
+    found = [found for found, _ in itertools.islice(find(reader, tree_id, lambda at, _: at.endswith(ending)), NEAR)]
+    if found:
+        return found
+    folder, _, name = path.rpartition(b"/")
+    try:
+        subtree = locate(reader, tree_id, folder).subtree
+        nodes = reader.load_tree(subtree) if subtree is not None else []
+    except EngineError:
+        return []
+    names = {os.fsdecode(node.name): node.name for node in nodes}
+    close = difflib.get_close_matches(os.fsdecode(name), names, NEAR) or sorted(names)[:NEAR]
+    return [join(folder, names[each]) for each in close]
 
 
 def read_range(reader: VaultReader, node: Node, *, offset: int = 0, length: int | None = None) -> Iterator[Plain]:

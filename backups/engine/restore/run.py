@@ -13,7 +13,7 @@ from pickle import PicklingError
 from backups.engine.format import MIB
 from backups.engine.format.snapshot import Snapshot
 from backups.engine.progress import CancelToken, Listener, Progress, ignore
-from backups.engine.restore.browse import NotInSnapshot, locate
+from backups.engine.restore.browse import NotInSnapshot, locate, require
 from backups.engine.restore.crew import Crew, ProcessCrew, ThreadCrew
 from backups.engine.restore.fill import Filling
 from backups.engine.restore.links import finish_folders, make_links
@@ -59,6 +59,8 @@ def restore(
     tree = locate(reader, snapshot.tree, base).subtree
     if tree is None:
         raise NotInSnapshot(f"{base.decode(errors='replace')!r} is not a folder in the snapshot")
+    for path in subset.paths:
+        require(reader, tree, path)
     listener(Progress(step="plan"))
     plan = build_plan(reader, tree, subset)
     with contextlib.ExitStack() as stack:

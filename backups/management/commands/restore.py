@@ -10,21 +10,25 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backups.engine.errors import EngineError
+from backups.engine.errors import EngineError, NoSpace
+from backups.engine.format.gonames import quote_name
 from backups.engine.progress import CancelToken, Listener, Progress, ignore
-from backups.engine.restore.plan import Subset
-from backups.engine.restore.result import RestoreResult
+from backups.engine.restore.browse import NotInSnapshot
+from backups.engine.restore.plan import Miss, Subset
+from backups.engine.restore.result import Existing, RestoreResult
 from backups.engine.restore.run import restore
 from backups.management.naming import snapshot_named, vault_named
 from backups.models import Snapshot
 from backups.services.recovery_reader import open_for_recovery
 from backups.services.recovery_target import target_refuse_unsafe
+from backups.services.restore_begun import restore_begin, restore_begun, restore_forget, restore_over
 from backups.terminal import QUIET_SECONDS
 from providers.stores.errors import StoreError
 from wedbackup.core.clock import SYSTEM_CLOCK
 from wedbackup.core.templatetags.words import number, size
 
 MISSES_SHOWN = 20
+RESUME = "The same command with --resume goes on where it stopped."
 
 
 class Command(BaseCommand):
@@ -38,26 +42,28 @@ class Command(BaseCommand):
         parser.add_argument(
             "--include", action="append", default=[], metavar="PATH", help="only this file or folder; may be repeated"
         )
+        parser.add_argument(
+            "--resume", action="store_true", help="go on with a restore of this snapshot that was interrupted there"
+        )
         parser.add_argument("--no-verify", action="store_true", help="do not read the files back")
 
     def handle(self, *args: Any, **options: Any) -> None:
         vault = vault_named(options["vault"]) if options["vault"] else None
         snapshot = snapshot_named(options["snapshot"], vault)
         target = os.path.abspath(options["target"])
-        try:
-            target_refuse_unsafe(target)
-        except ValidationError as exc:
-            raise CommandError(" ".join(exc.messages)) from exc
+        _check_target(target, snapshot, resume=options["resume"])
         began = SYSTEM_CLOCK.monotonic()
         try:
             result = self._restore(snapshot, target, options)
         except (EngineError, StoreError) as exc:
-            raise CommandError(f"{exc}. {exc.advice}") from exc
+            resume = f" {RESUME}" if isinstance(exc, NoSpace) else ""
+            raise CommandError(f"{exc}. {exc.advice}{resume}") from exc
         except KeyboardInterrupt as exc:
-            raise CommandError(f"Stopped. Every file that has its name in {target} is whole.") from exc
+            raise CommandError(f"Stopped. Every file that has its name in {target} is whole. {RESUME}") from exc
         self._tell(result, target, SYSTEM_CLOCK.monotonic() - began)
 
     def _restore(self, snapshot: Snapshot, target: str, options: dict[str, Any]) -> RestoreResult:
+        restore_begin(target, snapshot)
         include = tuple(os.fsencode(path.strip("/")) for path in options["include"])
         cancel = CancelToken()
         with open_for_recovery(snapshot) as (reader, stored), _bar(self.stdout) as listener:
@@ -67,6 +73,7 @@ class Command(BaseCommand):
                     stored,
                     target,
                     subset=Subset(paths=include),
+                    existing=Existing.IF_CHANGED if options["resume"] else Existing.FAIL,
                     verify=not options["no_verify"],
                     listener=listener,
                     cancel=cancel,
@@ -74,20 +81,54 @@ class Command(BaseCommand):
             except KeyboardInterrupt:
                 cancel.cancel()
                 raise
+            except NotInSnapshot:
+                restore_forget(target)
+                raise
 
     def _tell(self, result: RestoreResult, target: str, seconds: float) -> None:
         proof = f", {result.proof}" if result.proof else ", not read back"
         restored = f"{number(result.files)} files, {size(result.bytes_written)}"
         self.stdout.write(f"{restored} restored to {target} in {seconds:.1f} s{proof}.")
         served = "another copy served" if result.complete else "what is missing below no copy served"
+        if result.unchanged:
+            self.stdout.write(f"  {number(result.unchanged)} files were there already, and are equal")
+        for renamed in result.renamed[:MISSES_SHOWN]:
+            self.stdout.write(f"  {renamed}, because the disk refuses its name")
+        if len(result.renamed) > MISSES_SHOWN:
+            self.stdout.write(f"  ... and {number(len(result.renamed) - MISSES_SHOWN)} other names")
+        for line in _grouped(result.refused):
+            self.stdout.write(f"  {line}")
         for problem in result.problems[:MISSES_SHOWN]:
             self.stdout.write(f"  {problem.label}: {problem.reason} ({problem.name}); {served}")
         if result.complete:
+            restore_over(target)
             return
         differing = result.proof.differing if result.proof else ()
         missing = [*result.misses, *differing]
         listed = "\n".join(f"  {miss}" for miss in missing[:MISSES_SHOWN])
-        raise CommandError(f"{len(missing)} files could not be restored:\n{listed}")
+        raise CommandError(f"{len(missing)} files could not be restored:\n{listed}\n{RESUME}")
+
+
+def _check_target(target: str, snapshot: Snapshot, *, resume: bool) -> None:
+    """Raise CommandError unless the folder is new or empty, or holds the restore that is to go on."""
+    if resume and not restore_begun(target, snapshot):
+        raise CommandError(f"No restore of this snapshot was begun in {target}, so there is none to go on with.")
+    if not resume:
+        try:
+            target_refuse_unsafe(target)
+        except ValidationError as exc:
+            begun = f" A restore of this snapshot was begun there. {RESUME}" if restore_begun(target, snapshot) else ""
+            raise CommandError(" ".join(exc.messages) + begun) from exc
+
+
+def _grouped(refused: list[Miss]) -> Iterator[str]:
+    """Yield each attribute that could not be set once, with how many entries it concerns and the first of them."""
+    paths: dict[str, list[Miss]] = {}
+    for miss in refused:
+        paths.setdefault(miss.reason, []).append(miss)
+    for reason, misses in paths.items():
+        more = f" and {number(len(misses) - 1)} more" if len(misses) > 1 else ""
+        yield f"{quote_name(misses[0].path)}{more}: {reason}"
 
 
 @contextlib.contextmanager

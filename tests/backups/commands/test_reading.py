@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import re
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from backups.engine.restore.target import Target
 from backups.models import Snapshot, Vault
 from backups.services.backups import backup_request
+from tests.backups.engine.restore.stick import Stick
 from tests.backups.ground import Ground, contents
 
 
@@ -81,6 +86,63 @@ def test_what_no_copy_gives_is_listed_and_the_command_fails(ground: Ground, save
         max(packs, key=lambda pack: pack.stat().st_size).unlink()
     with pytest.raises(CommandError, match="files could not be restored"):
         run("restore", "latest", str(tmp_path / "back"), "--vault", str(saved.pk))
+
+
+def test_a_path_that_is_not_there_fails_with_the_nearest_names(ground: Ground, saved: Vault, tmp_path: Path) -> None:
+    """restic #374, #202, #3166: "0 of 0 files equal" and success."""
+    out = tmp_path / "back"
+    for wrong, meant in (
+        (str(ground.source() / "part 11"), "part 1"),
+        ("part 1/picture 01.jpg", str(ground.source() / "part 1/picture 01.jpg").lstrip("/")),
+    ):
+        with pytest.raises(CommandError, match=f"near to it are .*{meant}'"):
+            run("restore", "latest", str(out), "--vault", str(saved.pk), "--include", wrong)
+        assert not out.exists(), "and the right command can be given at once"
+
+
+def test_an_interrupted_restore_goes_on_when_told_to_and_only_where_it_was_begun(
+    ground: Ground, saved: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rustic #518: after kill -9 or a full disk the same command said "is in use already"."""
+    target, command = tmp_path / "back", ("restore", "latest", str(tmp_path / "back"), "--vault", str(saved.pk))
+    real, made = Target.publish, list[bytes]()
+
+    def full(self: Target, number: int, folder: int, name: bytes, *, replace: bool) -> None:
+        if len(made) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(name)
+        real(self, number, folder, name, replace=replace)
+
+    monkeypatch.setattr(Target, "publish", full)
+    with pytest.raises(CommandError, match=r"is full: 5 of 13 .*--resume goes on"):
+        run(*command)
+    monkeypatch.setattr(Target, "publish", real)
+    with pytest.raises(CommandError, match=r"was begun there\. The same command with --resume"):
+        run(*command)
+    printed = run(*command, "--resume")
+    assert "5 files were there already" in printed and "13 of 13 files equal" in printed
+    assert contents(target / str(ground.source()).lstrip("/")) == contents(ground.source())
+    assert os.listdir(target) == [str(ground.source()).split("/")[1]], "nothing of ours is left"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine").write_text("mine")
+    with pytest.raises(CommandError, match="No restore of this snapshot was begun"):
+        run("restore", "latest", str(tmp_path / "other"), "--vault", str(saved.pk), "--resume")
+
+
+def test_what_could_not_be_set_and_what_was_renamed_is_printed(
+    ground: Ground, saved: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restored without owner, set-id bit or attributes: it was collected and never said."""
+    (ground.source() / "14:30 vows.txt").write_text("I do")
+    ground.back_up(saved)
+    stick = Stick(str(tmp_path / "stick"))
+    monkeypatch.setattr("backups.engine.restore.target.os", stick)
+    monkeypatch.setattr("backups.engine.restore.disk.os", stick)
+    printed = run("restore", "latest", str(tmp_path / "stick"), "--vault", str(saved.pk))
+    assert stick.hits
+    assert re.search(r"14:30 vows.txt\W+ made as \W*14_30 vows.txt", printed)
+    assert re.search(r"and \d+ more: mode not set \(Operation not permitted\)", printed)
+    assert "knows no symbolic links" in printed
 
 
 def test_every_copy_is_checked_in_full(ground: Ground, saved: Vault) -> None:
