@@ -6,6 +6,8 @@ A claim that fails is a finding; what a fault may take to be noticed is written 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -131,6 +133,27 @@ def _newest_at(world: World, place: Place, archive: Archive) -> str | None:
         return None
     ids = repository.snapshot_ids()
     return next((snapshot_id for snapshot_id in reversed(archive.order) if snapshot_id in ids), None)
+
+
+def newest_whole(world: World, place: Place, archive: Archive) -> bool:
+    """Whether the newest snapshot of a place is there as a whole."""
+    newest, repository = _newest_at(world, place, archive), world.repository(place, archive)
+    if newest is None or repository is None:
+        return False
+    try:
+        repository.content(newest)
+    except Unreadable:
+        return False
+    return True
+
+
+def sources_in(target: os.PathLike[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of every regular file below a folder."""
+    for above, _, names in os.walk(target):
+        for name in names:
+            path = os.path.join(above, name)
+            with open(path, "rb") as stream:
+                yield path, stream.read()
 
 
 def _fits(archive: Archive, held: Content, since: float) -> bool:

@@ -21,7 +21,9 @@ from tests.restic import stock
 from tests.truth.clock import WorldClock, start_of_worlds
 from tests.truth.judge import DAY, Finding, judge, judge_settled
 from tests.truth.places import Mood
-from tests.truth.steps import STEPS, back_up, ticks
+from tests.truth.steps import STEPS
+from tests.truth.steps.common import ticks
+from tests.truth.steps.work import back_up
 from tests.truth.world import World, home_of
 
 BACKUP_EVERY = 4  # steps at the latest, so that each sequence has its ten backups
@@ -98,7 +100,7 @@ def _take(told: Told, world: World, place: int, name: str, noise: Random) -> Non
         what = STEPS[name][0](world, noise)
         told.steps.append(f"{place}: {name}{f' ({what})' if what else ''}")
         world.note_cards()
-        found = judge(world)
+        found, world.found = [*world.found, *judge(world)], []
         if noise.random() < RESTIC_SHARE:
             found += _stock(world)
     except Exception as exc:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from django.conf import settings
 
@@ -125,6 +126,7 @@ class World:
     backups: int = 0
     restic_judgements: int = 0
     notes: list[str] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)  # findings of the step under way
     lost_for_good: set[str] = field(default_factory=set)
 
     def make(self) -> None:
