@@ -206,5 +206,6 @@ def _record_catch_up(
 
 def newly_acknowledged(snapshot: Snapshot, clock: Clock) -> bool:
     """Acknowledge a snapshot if it may be, and say whether it was not before."""
-    before = snapshot.acknowledged_at
-    return snapshot_acknowledge(snapshot, clock=clock).acknowledged and before is None
+    if snapshot.acknowledged_at is not None:  # of a year's snapshots nearly all: each would cost two queries
+        return False
+    return snapshot_acknowledge(snapshot, clock=clock).acknowledged
