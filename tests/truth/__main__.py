@@ -20,7 +20,7 @@ def main() -> int:
         template = _template(home)
         from tests.truth import campaign
 
-        report = campaign.run(options, template)
+        report = campaign.run_planted(options, template) if options.planted else campaign.run(options, template)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     if options.json:
@@ -41,7 +41,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=int, metavar="K", help="only sequence K, told step by step")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="sequences at the same time")
     parser.add_argument("--planted", action="store_true", help="plant errors into the product; each must be caught")
-    parser.add_argument("--shrink", action="store_true", help="leave out steps of a failed sequence as far as it fails")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
     return parser.parse_args()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.truth import sequence
+from tests.truth.planted import PLANTED
 from tests.truth.sequence import Told
 
 
@@ -71,6 +72,27 @@ def run(options: argparse.Namespace, template: Path) -> dict[str, Any]:
                 print(f"    {line}")
             print(flush=True)
     return _report(options, results, time.monotonic() - began)
+
+
+def run_planted(options: argparse.Namespace, template: Path) -> dict[str, Any]:
+    """Plant one error after the other; each must be seen within `sequences` sequences. Return what came of it."""
+    began, results = time.monotonic(), []
+    for error in PLANTED:
+        tasks = [
+            partial(sequence.run, options.seed, number, options.steps, template, (), error)
+            for number in range(options.sequences)
+        ]
+        caught = next((told for told in run_all(tasks, options.jobs) if told is not None and told.findings), None)
+        words = caught.findings[0]["words"][:200] if caught else "NOT CAUGHT"
+        results.append({"name": error.name, "kind": error.kind, "caught": caught is not None, "words": words})
+        print(f"{'caught' if caught else 'MISSED'}: {error.name}: {words}", flush=True)
+    count = sum(bool(result["caught"]) for result in results)
+    sentence = (
+        f"{count} of {len(results)} planted errors were caught within {options.sequences} sequences each, "
+        f"seed {options.seed}, in {time.monotonic() - began:.0f} s."
+    )
+    told = {"sequences": 0, "false_greens": 0, "stuck": 0, "planted": len(results), "caught": count}
+    return told | {"passed": count == len(results), "sentence": sentence, "results": results}
 
 
 def _report(options: argparse.Namespace, results: list[Told], seconds: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from backups.models import Copy, Job
+from backups.models import Copy, Job, Snapshot
 from backups.services.verdicts import vault_verdict
 from backups.states import JOB_UNFINISHED
 from monitoring.models import Alert
@@ -135,6 +135,21 @@ def _newest_at(world: World, place: Place, archive: Archive) -> str | None:
     return next((snapshot_id for snapshot_id in reversed(archive.order) if snapshot_id in ids), None)
 
 
+def _judge_equality(world: World, archive: Archive) -> list[Finding]:
+    """What was forgotten is nowhere any more, and what is known is at every place."""
+    known = set(Snapshot.unscoped.filter(vault=archive.vault).values_list("restic_id", flat=True))
+    found = []
+    for place in world.places:
+        repository = world.repository(place, archive)
+        held = repository.snapshot_ids() if repository else set()
+        name = f"{archive.vault.protection_class} at {place.name}"
+        if back := held - known:
+            found.append(Finding("returned", f"{len(known)} snapshots are kept", f"{name} holds {len(back)} others"))
+        if missing := known - held:
+            found.append(Finding("lost", f"{len(known)} snapshots are kept", f"{name} lacks {len(missing)} of them"))
+    return found
+
+
 def newest_whole(world: World, place: Place, archive: Archive) -> bool:
     """Whether the newest snapshot of a place is there as a whole."""
     newest, repository = _newest_at(world, place, archive), world.repository(place, archive)
@@ -236,6 +251,7 @@ def judge_settled(world: World) -> list[Finding]:
             found.append(
                 Finding("stuck", f"{archive.vault.protection_class}: {verdict.sentence}", "all is well again for weeks")
             )
+        found += _judge_equality(world, archive)
     for job in Job.unscoped.filter(state__in=JOB_UNFINISHED):
         found.append(
             Finding("stuck", f"{job.kind} is {job.state}: {job.message}", "nothing is left that it could wait for")

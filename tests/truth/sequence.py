@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from tests.restic import stock
 from tests.truth.clock import WorldClock, start_of_worlds
 from tests.truth.judge import DAY, Finding, judge, judge_settled
 from tests.truth.places import Mood
+from tests.truth.planted import Planted
 from tests.truth.steps import STEPS
 from tests.truth.steps.common import ticks
 from tests.truth.steps.work import back_up
@@ -50,12 +51,12 @@ def run(
     count: int,
     template: Path,
     skip: Sequence[int] = (),
-    plant: Callable[[], None] | None = None,
+    planted: Planted | None = None,
 ) -> Told:
     """Run sequence `number` of `seed` with `count` steps and return what came of it.
 
     template: an empty, migrated database.   skip: steps to leave out, to find out which ones matter.
-    plant:    puts an error into the product, in this process.
+    planted:  an error that is put into the product, in this process.
     """
     told, began = Told(number, seed), time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="wedbackup-truth-", dir=MEMORY if MEMORY.is_dir() else None))
@@ -64,7 +65,7 @@ def run(
         shutil.copy(template, root / "home" / "truth.sqlite3")
         connections.close_all()
         connections["default"].settings_dict["NAME"] = str(root / "home" / "truth.sqlite3")
-        _play(told, root, count, set(skip), plant)
+        _play(told, root, count, set(skip), planted)
     finally:
         connections.close_all()
         shutil.rmtree(root, ignore_errors=True)
@@ -72,14 +73,16 @@ def run(
     return told
 
 
-def _play(told: Told, root: Path, count: int, skip: set[int], plant: Callable[[], None] | None) -> None:
+def _play(told: Told, root: Path, count: int, skip: set[int], planted: Planted | None) -> None:
     clock = WorldClock(start_of_worlds())
     clock.install()
     world = World(root, clock, _noise(told, "world"))
     world.make()
-    if plant is not None:
-        plant()
-    names, weights = [*STEPS], [weight for _, weight in STEPS.values()]
+    often: tuple[str, ...] = ()
+    if planted is not None:
+        planted.plant()
+        often = planted.steps
+    names, weights = [*STEPS], [weight + (12 if name in often else 0) for name, (_, weight) in STEPS.items()]
     for place in range(count):
         noise = _noise(told, place)
         name = noise.choices(names, weights)[0]

@@ -7,6 +7,7 @@ from tests.truth.steps.common import Step
 
 STEPS: dict[str, tuple[Step, int]] = {
     "a file is made": (cards.create, 5),
+    "an odd file is made": (cards.odd_file, 1),
     "a file is changed": (cards.change, 5),
     "a file is renamed": (cards.rename, 2),
     "a file is cut short": (cards.truncate, 1),

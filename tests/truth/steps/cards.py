@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from random import Random
 
 from backups.models import Source
@@ -15,6 +16,17 @@ def create(world: World, noise: Random) -> str:
     name, content = some_file(noise, noise.randrange(100, 9999))
     chosen[1].write(name, content)
     return f"{chosen[1].folder.name}: {name}"
+
+
+def odd_file(world: World, noise: Random) -> str:
+    """restic #705: a photo of the year 30828; #1173: one before 1677."""
+    if (chosen := some_card(world, noise)) is None:
+        return "-"
+    card, name = chosen[1], f"day/DSC0{noise.randrange(999)}.JPG"
+    card.write(name, b"\xff\xd8\xff" + noise.randbytes(500))
+    year = noise.choice((10**10, -(10**10), 2**34))  # 2286, 1653, 2514 [s since 1970]
+    os.utime(card.folder / name, ns=(year * 10**9, year * 10**9))
+    return f"{card.folder.name}: {name}"
 
 
 def change(world: World, noise: Random) -> str:
