@@ -47,6 +47,18 @@ def protected_silent(location_id: object, name: str, words: str) -> Wish:
     )
 
 
+def clock_doubted(doubt: str) -> Wish:
+    """The clock of a machine cannot be believed. doubt: why, in a sentence."""
+    return Wish(
+        key="clock.doubted",
+        severity=Severity.CRITICAL,
+        title="The date or time of this machine may be wrong",
+        text=f"{doubt} Until that is settled nothing old is deleted and nothing is called safe. Backups go on.",
+        what_to_do="Compare it with another clock. If it is wrong, set it right, and this is over by itself. If it is "
+        "right, run: manage.py clock_is_right",
+    )
+
+
 _PARTS = {
     "folders_watch": "looking after the folders that another program protects",
     "probe_locations": "looking whether the locations answer",

@@ -31,6 +31,7 @@ from monitoring.wishes import Severity, Wish
 from providers.models import Credential, Location
 from providers.services.credentials import CREDENTIAL_AGE_MAX
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.clockwatch import clock_doubt
 from wedbackup.core.models import Heartbeat
 from wedbackup.core.moments import before
 from wedbackup.core.silence import is_silent
@@ -207,6 +208,12 @@ def _silent_scheduler(clock: Clock) -> Iterator[Wish]:
         yield _silence(SCHEDULER_SILENT)
 
 
+def _doubted_clock(clock: Clock) -> Iterator[Wish]:
+    doubt = clock_doubt(clock=clock)
+    if doubt:
+        yield conditions.clock_doubted(doubt)
+
+
 def _stuck_parts(clock: Clock) -> Iterator[Wish]:
     """Parts of the scheduler that wait for a disk or a line which does not answer."""
     for part in parts_stuck(clock=clock):
@@ -236,5 +243,6 @@ _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "credential.old:": _old_credentials,
     SCHEDULER_SILENT[0]: _silent_scheduler,
     "part.stuck:": _stuck_parts,
+    "clock.doubted": _doubted_clock,
     WORKERS_SILENT[0]: _silent_workers,
 }

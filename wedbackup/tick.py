@@ -38,6 +38,7 @@ TOLD_AGAIN_SECONDS = 60.0  # the log of a full disk must not fill it
 
 # In this order; they touch the database alone.
 ROW_PARTS = (
+    "wedbackup.core.clockwatch.clock_watch",
     "backups.services.leases.leases_sweep",
     "backups.services.schedule.enqueue_due",
     "backups.services.notices.notices_judge",

@@ -23,6 +23,7 @@ from backups.states import CopyState
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.clockwatch import clock_doubt
 from wedbackup.core.moments import within
 
 PRUNE_RANK = 90
@@ -89,7 +90,7 @@ def _long_kept(vault: Vault) -> tuple[int, str]:
 
 def retention_judge(vault: Vault, *, clock: Clock = SYSTEM_CLOCK) -> Judgement:
     """Apply the rules to all snapshots of `vault`; changes nothing."""
-    frozen = _frozen(vault)
+    frozen = _frozen(vault) or clock_doubt(clock=clock)
     proved = [copy.pk for copy in copies_of(vault) if _proves_now(copy)]
     copies = Count("confirmations", filter=Q(confirmations__copy__in=proved))
     newest_first = Snapshot._meta.ordering or ()  # named, because grouping drops it

@@ -20,6 +20,7 @@ from backups.services.weddings import wedding_promise
 from providers.models import Location
 from providers.registry import kind_named
 from wedbackup.core.clock import SYSTEM_CLOCK, Clock
+from wedbackup.core.models import ClockReading
 from wedbackup.core.templatetags.words import ago_words
 
 SAFE, ATTENTION, DANGER, EMPTY = map(str, (Level.SAFE, Level.ATTENTION, Level.DANGER, Level.EMPTY))
@@ -112,6 +113,7 @@ def _with_facts(vaults: Any) -> Any:
     return (
         vaults.defer("config_file", "key_file", "sealed_secret", "sealed_master")
         .annotate(
+            clock_doubt=Subquery(ClockReading.objects.exclude(doubt="").values("doubt")[:1]),
             newest_taken_at=Subquery(newest.values("taken_at")[:1]),
             newest_acknowledged_at=Subquery(newest.values("acknowledged_at")[:1]),
             safe_taken_at=Subquery(safe.values("taken_at")[:1]),
@@ -164,7 +166,7 @@ def _facts(vault: Any, clock: Clock) -> VaultFacts:
         newest_safe=vault.newest_acknowledged_at is not None,
         age=ago_words(taken_at, now) if taken_at else "",
         fresh=taken_at is not None and is_fresh(taken_at, promise, vault.policy.interval_minutes, now),
-        suspicion=vault.suspicion,
+        suspicion=vault.suspicion or vault.clock_doubt or "",
         copies_needed=vault.policy.copies_needed,
         domains_needed=domains_needed(vault.policy),
         copies=[_copy_facts(copy, vault, clock) for copy in vault.places],

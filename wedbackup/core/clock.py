@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Wait for `seconds` [s]."""
 
 
+# Goes on while the machine sleeps: a laptop's lid that was closed is no jump of the wall clock.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -32,7 +36,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_STEADY)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -119,3 +119,22 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class ClockReading(models.Model):
+    """The last moment at which a machine's clock was believed, and what speaks against it since.
+
+    boot, monotonic: seconds [s] since which start of the machine.   doubt: "" while there is none.
+    jumped: the doubt is of a jump while it ran, which a restart does not settle.
+    """
+
+    machine = models.CharField(max_length=100, primary_key=True)
+    boot = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    monotonic = models.FloatField()
+    doubt = models.CharField(max_length=200, blank=True)
+    jumped = models.BooleanField(default=False)
+    doubted_since = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.machine}: {self.doubt or 'believed'}"

@@ -29,6 +29,7 @@ from backups.engine.format.gonames import unquote_name
 from backups.engine.format.tree import encode_node, node_type
 
 COARSE_CLOCK_NS = 2_000_000_000  # FAT's time stamps step by 2 s, the coarsest of all
+DATED_AHEAD_NS = 15 * 60 * 1_000_000_000  # more than a listing takes, less than a time zone
 _STATE = struct.Struct("<IQqqqII")
 
 Entry = tuple[bytes, os.stat_result]
@@ -206,7 +207,7 @@ class Scanner:
         before = _nodes_before(cached)
         folder.was_odd = frozenset(cached.odd_names if cached else ())
         folder.nodes = [None] * len(entries)
-        folder.settled = all(_written_at(status) < folder.settled_before for _, status in entries)
+        folder.settled = not any(_may_hide_a_change(status, folder.settled_before) for _, status in entries)
         for slot, (name, status) in enumerate(entries):
             kind = stat.S_IFMT(status.st_mode)
             old = before.pop(name, None)
@@ -250,7 +251,7 @@ class Scanner:
     def _is_unchanged(self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder) -> bool:
         return (
             _same_state(old, status)
-            and _written_at(status) < cached.settled_before
+            and not _may_hide_a_change(status, cached.settled_before)
             and all(bytes.fromhex(blob) in self._known.data for blob in old["content"])
         )
 
@@ -286,8 +287,13 @@ def _name_of(entry: Entry) -> bytes:
     return entry[0]
 
 
-def _written_at(status: os.stat_result) -> int:
-    return max(status.st_mtime_ns, status.st_ctime_ns)
+def _may_hide_a_change(status: os.stat_result, settled_before: int) -> bool:
+    """Whether a file was written so shortly before it was looked at that its times need not show the next change.
+
+    A time far ahead is a camera's in another zone: whatever is written from now on gets another one, so equality tells.
+    """
+    ahead = settled_before + DATED_AHEAD_NS
+    return settled_before <= status.st_mtime_ns < ahead or settled_before <= status.st_ctime_ns < ahead
 
 
 def _note_problem(folder: Folder, scan: Scan, name: bytes, exc: Exception) -> None:

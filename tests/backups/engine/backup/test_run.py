@@ -111,6 +111,17 @@ def test_a_file_written_just_before_the_scan_is_read_again_next_time(studio: Stu
     assert [run.bytes_read for run in runs] == [3, 3]
 
 
+def test_files_of_a_camera_in_another_time_zone_are_read_once(studio: Studio) -> None:
+    """Here: dated hours ahead, they counted as written a moment ago, and were read in full at every run."""
+    studio.write({"far.cr3": b"tomorrow", "b/near.cr3": b"today"})
+    then = SystemClock().utcnow().timestamp() + 9 * 3600
+    os.utime(studio.source / "far.cr3", (then, then))
+    assert [studio.backup().bytes_read for _ in range(2)] == [13, 0]
+    (studio.source / "far.cr3").write_bytes(b"tomorroW")
+    os.utime(studio.source / "far.cr3", (then + 60, then + 60))
+    assert studio.backup().bytes_read == 8
+
+
 def test_equal_content_is_stored_once(studio: Studio, processes: None) -> None:
     content = noise.randbytes(3_000_000)
     studio.write({f"card-{i}/DSC.raw": content for i in range(5)})
