@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from backups.engine.backup.blobwriter import BlobWriter
 from backups.engine.backup.chunker import Chunker
+from backups.engine.backup.databases import MAGIC, SIDE_ENDS, NotJoined, has_side_file, is_side_file, joined
 from backups.engine.backup.heads import HEAD_BYTES, Head, judge_head
 from backups.engine.backup.messages import Problem, Trouble
 from backups.engine.backup.sources import is_regular, open_file, read_xattrs, reason_of, same_file_state
@@ -32,7 +33,8 @@ DATE_MOVED = "its date is outside of the years 1 to 9999 and was stored as the n
 class ReadFile(NamedTuple):
     """One file as it was read.
 
-    node: its JSON node, None when it could not be.   size: of what was read [bytes].
+    node: its JSON node, None when it could not be, b"" when what is in it is stored with the database beside it.
+    size: of what was read [bytes].
     head: what its first bytes say.   moved: all of its content was stored before, and is more than zeros.
     vanished: it was gone when it should be opened, as temporary files are.
     """
@@ -56,8 +58,14 @@ class _Reading(NamedTuple):
 class FileReader:
     """Belongs to one thread; the window is its own and is used for every file."""
 
-    def __init__(self, writer: BlobWriter, chunker: Chunker, pause: Callable[[int], None]) -> None:
-        """pause: called between the pieces of a long file with the bytes read since; may raise Cancelled."""
+    def __init__(
+        self, writer: BlobWriter, chunker: Chunker, pause: Callable[[int], None], spool: str | None = None
+    ) -> None:
+        """
+        pause: called between the pieces of a long file with the bytes read since; may raise Cancelled.
+        spool: folder for copies of databases that are open; None: the system's.
+        """
+        self._spool = spool
         self._writer = writer
         self._chunker = chunker
         self._pause = pause
@@ -76,7 +84,9 @@ class FileReader:
         except Exception as exc:
             return _unreadable(name, reason_of(exc))
         try:
-            return self._read_open(fd, name)
+            if name[-4:] in SIDE_ENDS and is_side_file(folder_fd, name):
+                return ReadFile(b"", [], 0)
+            return self._read_open(fd, folder_fd, name)
         except EngineError:
             raise
         except Exception as exc:
@@ -84,12 +94,14 @@ class FileReader:
         finally:
             os.close(fd)
 
-    def _read_open(self, fd: int, name: bytes) -> ReadFile:
+    def _read_open(self, fd: int, folder_fd: int, name: bytes) -> ReadFile:
         compressible = os.path.splitext(name)[1].lower() not in PACKED_SUFFIXES
         added = self._writer.added
         reading = self._read_once(fd, compressible)
         if reading is None:
             return _unreadable(name, "it became something else than a file")
+        if self._head.startswith(MAGIC) and has_side_file(folder_fd, name):
+            return self._read_database(fd, folder_fd, name, reading)
         tries = 1
         while not reading.stable and tries < READINGS_MAX:
             tries += 1
@@ -105,6 +117,21 @@ class FileReader:
         head = judge_head(name, self._head)
         moved = self._writer.added == added and head is not Head.BLANK
         return ReadFile(node, reading.blobs, reading.size, problem, head, moved)
+
+    def _read_database(self, fd: int, folder_fd: int, name: bytes, reading: _Reading) -> ReadFile:
+        """Store a database with what lies beside it as one file; `reading` is the main file alone."""
+        problem = None
+        try:
+            with joined(fd, folder_fd, name, self._spool, self._pause) as copy:
+                blobs, size = self._read_content(copy, os.fstat(copy).st_size, True)
+                reading = _Reading(reading.before, blobs, size, True)
+        except NotJoined as exc:
+            problem = Problem(name, f"a program had it open while it was read, and {exc}", Trouble.UNSTABLE)
+        xattrs, missed = read_xattrs(fd)
+        node = encode_node(name, reading.before, content=reading.blobs, size=reading.size, xattrs=xattrs)
+        if missed and problem is None:
+            problem = Problem(name, missed, Trouble.PARTLY)
+        return ReadFile(node, reading.blobs, reading.size, problem)
 
     def _read_once(self, fd: int, compressible: bool) -> _Reading | None:
         before = os.fstat(fd)

@@ -47,15 +47,16 @@ class FileWorker:
         claims: Claims,
         fan_out: FanOut,
         report: Callable[[Message], None],
+        spool: str | None,
     ) -> None:
-        """number: tells this worker's messages from others'."""
+        """number: tells this worker's messages from others'.   spool: folder for copies of open databases."""
         self._number = number
         self._roots = roots
         self._board = board
         self._report = report
         self._untold = 0
         self._writer = BlobWriter(master, BlobType.DATA, claims, fan_out, report, level)
-        self._reader = FileReader(self._writer, Chunker(polynomial), self._pause)
+        self._reader = FileReader(self._writer, Chunker(polynomial), self._pause, spool)
         self._stack = ExitStack()
         self._root_fds: dict[int, int] = {}
 

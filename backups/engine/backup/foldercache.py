@@ -33,7 +33,7 @@ class CachedFolder(NamedTuple):
 
     signature:      over names and states of all entries.   tree_id: of the tree stored for it.
     content:        ids of all data blobs of its files, one after the other.
-    nodes:          JSON nodes of all entries, by name.
+    nodes:          JSON nodes of all entries, by name; b"" for one that has none.
     settled_before: an entry written at or after this time [ns] may have changed again without showing it.
     settled:        no entry was that young.
     odd:            names of files that are noise or zeros (`heads`), joined by slashes.

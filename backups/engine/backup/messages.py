@@ -47,6 +47,7 @@ class WorkerSetup:
     roots: tuple[SourceRoot, ...]
     board_fd: int
     claims_fd: int
+    spool: str | None
 
 
 class FolderPart(NamedTuple):

@@ -23,7 +23,7 @@ from backups.engine.backup.messages import (
     Trouble,
     WorkerFinished,
 )
-from backups.engine.backup.scanner import FileToRead, Folder, Scan, Scanner, child_path
+from backups.engine.backup.scanner import Entry, FileToRead, Folder, Scan, Scanner, child_path
 from backups.engine.backup.selection import Place, Selection
 from backups.engine.backup.sources import check_root, open_root, reason_of
 from backups.engine.errors import Damaged, EngineError, SourceMissing, SourceUnreadable
@@ -33,6 +33,7 @@ from backups.engine.format.tree import encode_node, encode_tree
 
 BATCH_FILES = 64
 BATCH_BYTES = 4 * MIB
+_BESIDE = b'{"beside":true,'
 _WAIT_SECONDS = 0.1
 LONGEST_PATH = 4095 - 255  # [bytes] of a folder whose every file Linux can name from the root
 TOO_DEEP = (
@@ -172,7 +173,9 @@ class SourceReading:
         if part.moved or part.spoiled or part.noisy:
             _note_heads(folder, part)
         for slot, node in zip(part.slots, part.nodes, strict=True):
-            folder.nodes[slot] = node
+            folder.nodes[slot] = node if node != b"" else _beside_node(folder.sides[slot])
+            if node is None:
+                folder.whole = False
         folder.content.append(part.content)
         folder.waiting -= len(part.slots)
         if not folder.waiting:
@@ -180,7 +183,6 @@ class SourceReading:
 
     def _note_vanished(self, folder: Folder, names: Sequence[bytes]) -> None:
         """Files that were gone before they were opened, as temporary ones are, are not counted and no alarm."""
-        folder.whole = False
         older = len(folder.older.intersection(names))
         self.counts.files_total -= len(names)
         self.counts.files_changed -= older
@@ -324,13 +326,15 @@ class SourceReading:
         cached = folder.cached
         if cached is not None and not folder.nodes:
             return cached.tree_id
-        nodes = [node for node in folder.nodes if node is not None]
-        tree_id = self._trees.store(encode_tree(nodes))
+        tree_id = self._trees.store(
+            encode_tree([node for node in folder.nodes if node and not node.startswith(_BESIDE)])
+        )
         content = cached.content if cached is not None else b"".join(folder.content)
         settled = folder.whole and (cached is not None or folder.settled)
         odd = cached.odd if cached is not None else b"/".join(sorted(folder.odd))
-        if folder.doubtful:  # without their nodes they are read again, and told again
-            nodes = [node for slot, node in enumerate(folder.nodes) if node and slot not in folder.doubtful]
+        nodes = [node or b"" for node in folder.nodes]
+        for slot in folder.doubtful:  # without its node it is read again, and told again
+            nodes[slot] = b""
         row = CachedFolder(folder.signature, tree_id, content, pack_nodes(nodes), folder.settled_before, settled, odd)
         self._cache.put(folder.path, row)
         return tree_id
@@ -355,6 +359,15 @@ class SourceReading:
             except OSError as exc:
                 raise SourceMissing(f"the folder {shown_path(child)} went away: {exc.strerror}") from exc
         return self._trees.store(encode_tree(nodes))
+
+
+def _beside_node(entry: Entry) -> bytes:
+    """Return what the cache remembers of a file whose content is stored with the database beside it.
+
+    Its state is that of the listing, which was before the database was copied. No tree holds such a node.
+    """
+    name, status = entry
+    return _BESIDE + encode_node(name, status, content=[])[1:]
 
 
 def _note_heads(folder: Folder, part: ReadPart) -> None:

@@ -8,6 +8,7 @@ Nothing stored is lost then: the next run finds the packs and adopts them.
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -301,6 +302,10 @@ class _Run:
 
     def _crew(self, found: Survey, fan_out: FanOut) -> BackupCrew:
         request, ledger, roots = self._request, self._ledger, self._roots
+        spool = f"{request.cache_path}.spool" if request.cache_path else None
+        if spool is not None:  # a killed run may have left copies there
+            shutil.rmtree(spool, ignore_errors=True)
+            self._stack.callback(shutil.rmtree, spool, ignore_errors=True)
 
         def make_setup(claims: SharedClaims) -> WorkerSetup:
             return WorkerSetup(
@@ -312,6 +317,7 @@ class _Run:
                 roots,
                 ledger.board.fd,
                 claims.fd,
+                spool,
             )
 
         def make_local() -> FileWorker:
@@ -325,6 +331,7 @@ class _Run:
                 claims=LocalClaims(found.known.data),
                 fan_out=fan_out,
                 report=ledger.events.put,
+                spool=spool,
             )
 
         return BackupCrew(

@@ -11,13 +11,14 @@ import contextlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
 
+from backups.engine.backup.databases import SHARED, SIDE_ENDS, SIDES, main_name
 from backups.engine.backup.filereader import DATE_MOVED
 from backups.engine.backup.foldercache import CachedFolder, FolderCache, usable_nodes
 from backups.engine.backup.heads import KNOWN_SUFFIXES, is_relabelled, suffix_of
@@ -51,6 +52,7 @@ class Folder:
     root, parts:    which source, and the way down from it.   path: absolute.
     parent, slot:   where its own node belongs; None for the source itself.
     nodes:          JSON nodes by slot; None until known, and for what cannot be stored. Empty while `cached` serves.
+    sides:          entries by slot that may complete a database beside them.
     content:        ids of its files' blobs.
     waiting:        files and subfolders that are not done.
     settled_before, settled: as in the cache's row that this run will write.
@@ -85,6 +87,7 @@ class Folder:
     older: set[bytes] = field(default_factory=set)
     changed: set[bytes] = field(default_factory=set)
     odd: set[bytes] = field(default_factory=set)
+    sides: dict[int, Entry] = field(default_factory=dict)
     was_odd: frozenset[bytes] = frozenset()
 
 
@@ -207,6 +210,9 @@ class Scanner:
         before = _nodes_before(cached)
         folder.was_odd = frozenset(cached.odd_names if cached else ())
         folder.nodes = [None] * len(entries)
+        folder.sides = {slot: entry for slot, entry in enumerate(entries) if entry[0][-4:] in SIDE_ENDS}
+        mains = {main_name(name) for name, _ in folder.sides.values()}
+        reread = self._changed_sets(folder, before, cached)
         folder.settled = not any(_may_hide_a_change(status, folder.settled_before) for _, status in entries)
         for slot, (name, status) in enumerate(entries):
             kind = stat.S_IFMT(status.st_mode)
@@ -216,7 +222,12 @@ class Scanner:
                     scan.folders.append(self._below(folder, slot, name))
                 elif kind != stat.S_IFREG:
                     self._take_special(folder, slot, name, status, fd, scan)
-                elif old and cached and self._is_unchanged(old[1], status, cached):
+                elif (
+                    old
+                    and cached
+                    and name not in reread
+                    and self._is_unchanged(old[1], status, cached, sized=name not in mains)
+                ):
                     folder.nodes[slot] = old[0]
                     folder.content.extend(map(bytes.fromhex, old[1]["content"]))
                     scan.files_unchanged += 1
@@ -224,6 +235,8 @@ class Scanner:
                     if name in folder.was_odd:
                         folder.odd.add(name)
                 else:
+                    if folder.sides:  # what completes it, which comes later by name, is looked at again as well
+                        reread.update(name + side for side in SIDES)
                     self._take_file(folder, slot, name, status, old, scan)
             except Exception as exc:
                 _note_problem(folder, scan, name, exc)
@@ -233,6 +246,19 @@ class Scanner:
         for name, (_, fields) in before.items():
             if fields["type"] == "dir":
                 self._cache.forget(child_path(folder.path, name))
+
+    def _changed_sets(
+        self, folder: Folder, before: Mapping[bytes, _OldNode], cached: CachedFolder | None
+    ) -> set[bytes]:
+        """Return what may be databases whose newest content lies in a file beside them: their own state hides it."""
+        now = {name: status for name, status in folder.sides.values() if not name.endswith(SHARED)}
+        then = {name for name, (_, fields) in before.items() if "beside" in fields and not name.endswith(SHARED)}
+        same = {
+            name
+            for name in then & now.keys()
+            if cached is not None and self._is_unchanged(before[name][1], now[name], cached)
+        }
+        return {main_name(name) for name in (then | now.keys()) - same}
 
     def _take_file(
         self, folder: Folder, slot: int, name: bytes, status: os.stat_result, old: _OldNode | None, scan: Scan
@@ -248,9 +274,12 @@ class Scanner:
         if not _same_state(old[1], status):  # else it is read again to be sure
             folder.changed.add(name)
 
-    def _is_unchanged(self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder) -> bool:
+    def _is_unchanged(
+        self, old: dict[str, Any], status: os.stat_result, cached: CachedFolder, *, sized: bool = True
+    ) -> bool:
+        """sized: False where another size was stored, because what lay beside a database was joined with it."""
         return (
-            _same_state(old, status)
+            _same_state(old, status, sized=sized)
             and not _may_hide_a_change(status, cached.settled_before)
             and all(bytes.fromhex(blob) in self._known.data for blob in old["content"])
         )
@@ -317,10 +346,10 @@ def _sign(entries: list[Entry]) -> bytes:
     return blake2b(b"".join(states), digest_size=16).digest()
 
 
-def _same_state(old: dict[str, Any], status: os.stat_result) -> bool:
+def _same_state(old: dict[str, Any], status: os.stat_result, *, sized: bool = True) -> bool:
     return bool(
         old["type"] == "file"
-        and old.get("size", 0) == status.st_size
+        and (old.get("size", 0) == status.st_size or not sized)
         and old["inode"] == status.st_ino
         and old["mtime"] == format_time(status.st_mtime_ns)
         and old["ctime"] == format_time(status.st_ctime_ns)

@@ -69,6 +69,7 @@ def run(number: int, setup: WorkerSetup, orders: queue.SimpleQueue[Any], board: 
         claims=SharedClaims(setup.claims_fd),
         fan_out=fan_out,
         report=pipe.send,
+        spool=setup.spool,
     )
     try:
         while (batch := orders.get()) is not None:
