@@ -11,6 +11,7 @@ has returned, and a copy of every pack would cost a tenth of the upload's speed.
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 COPIED_BYTES = 1024 * 1024
 _IDLE_MAX = 16
+# Of a vault: what is read before anything else can be done, a few hundred bytes each.
+_SMALL = re.compile(r"(^|/)(config|(keys|locks|snapshots)/[0-9a-f]{64})$")
 _LONG = {Operation.LIST, Operation.REMOVE_UNFINISHED}
 
 
@@ -35,16 +38,22 @@ class Patience:
     call_seconds:    one that moves next to nothing [s]; above anything that a store's own limits allow.
     listing_seconds: one of many pages [s].
     unknown_bytes:   taken for the size of what comes down when nobody says how much [bytes].
+    small_seconds:   one that brings a file which is small by its kind [s]; a run waits for it before it can begin.
     """
 
     call_seconds: float = 60.0
     listing_seconds: float = 3600.0
     unknown_bytes: int = 64 * 1024 * 1024
+    small_seconds: float = 20.0
 
     def seconds(self, operation: Operation, size_bytes: int) -> float:
         """Return the limit for a call that moves `size_bytes` [bytes]."""
         base = self.listing_seconds if operation in _LONG else self.call_seconds
         return base + size_bytes / SLOWEST_BYTES_PER_SECOND
+
+    def whole_seconds(self, name: str) -> float:
+        """Return the limit for bringing the whole of `name`, of unknown size [s]."""
+        return self.small_seconds if _SMALL.search(name) else self.seconds(Operation.GET, self.unknown_bytes)
 
 
 class WatchedStore(Wrapper):
@@ -62,15 +71,19 @@ class WatchedStore(Wrapper):
         return self._watch(Operation.PUT, name, size, lambda: self.inner.put(name, copied, sha256=sha256))
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        size = self._patience.unknown_bytes if length is None else length
-        return self._watch(Operation.GET, name, size, lambda: self.inner.get(name, offset=offset, length=length))
+        patience = self._patience
+        seconds = patience.whole_seconds(name) if length is None else patience.seconds(Operation.GET, length)
+        return self._wait(Operation.GET, name, seconds, lambda: self.inner.get(name, offset=offset, length=length))
 
     def _around(self, call: Call, run: Callable[[], T]) -> T:
         size = self._patience.unknown_bytes if call.operation is Operation.VERIFY else 0
         return self._watch(call.operation, call.name, size, run)
 
     def _watch(self, operation: Operation, name: str, size_bytes: int, run: Callable[[], T]) -> T:
-        seconds = self._patience.seconds(operation, size_bytes)
+        return self._wait(operation, name, self._patience.seconds(operation, size_bytes), run)
+
+    @staticmethod
+    def _wait(operation: Operation, name: str, seconds: float, run: Callable[[], T]) -> T:
         errand = _Errand(run)
         _send(errand)
         if not errand.done.wait(seconds):

@@ -121,3 +121,13 @@ def test_patience_grows_with_the_size() -> None:
     assert patience.seconds("delete", 0) == 60  # type: ignore[arg-type]
     assert patience.seconds("get", 4096 * 100) == 160  # type: ignore[arg-type]
     assert patience.seconds("list", 0) == 3600  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["v/config", f"v/keys/{'a' * 64}", f"v/locks/{'b' * 64}"])
+def test_a_hanging_folder_holds_no_backup_for_hours(stalling: StallingStore, name: str) -> None:
+    """Here: a dead mount was given the time of 64 MiB at 4 KiB/s for a config of 155 bytes: 4.6 hours."""
+    assert Patience().whole_seconds(name) == 20 < Patience().whole_seconds(f"v/data/{'c' * 64}")
+    stalling.stalled = True
+    with pytest.raises(NoAnswer, match="no end after"):
+        WatchedStore(stalling, Patience(small_seconds=0.05)).get(name)
+    assert stalling.stalls == 1
