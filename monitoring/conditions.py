@@ -47,6 +47,17 @@ def protected_silent(location_id: object, name: str, words: str) -> Wish:
     )
 
 
+def disk_filling(free_bytes: int) -> Wish:
+    """The disk that holds the database, uploads and caches is nearly full."""
+    return Wish(
+        key="disk.filling",
+        severity=Severity.CRITICAL,
+        title="The server's own disk is filling up",
+        text=f"{free_bytes / 1000**3:.1f} GB are free. When it is full, no backup can be noted and no alert be raised.",
+        what_to_do="Free space on the disk of this server, or move the installation to a larger one.",
+    )
+
+
 def clock_doubted(doubt: str) -> Wish:
     """The clock of a machine cannot be believed. doubt: why, in a sentence."""
     return Wish(

@@ -49,6 +49,7 @@ PLACE_PARTS = (
     "backups.doorbell.ring_due",
     "backups.services.uploads.parts.unfinished_clear",
     "monitoring.folders.folders_watch",
+    "monitoring.disk.disk_watch",
     "wedbackup.tick.turn_credentials",
     "wedbackup.tick.probe_locations",
     "monitoring.services.webhooks.deliveries_send",
