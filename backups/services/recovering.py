@@ -165,6 +165,8 @@ class RecoveryRun:
                     snapshot, attempt = failed.pop(0)
                     failed = []
                 self.recovered.problems[vault] = opened.reader.problems
+                if silent := sorted({problem.label for problem in opened.reader.problems if problem.unanswered}):
+                    self._note(vault, f"{', '.join(silent)} did not answer.")
         except (Cancelled, NoSpace):
             raise
         except (EngineError, StoreError) as exc:

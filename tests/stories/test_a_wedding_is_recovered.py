@@ -79,6 +79,7 @@ def test_damaged_and_lost_copies_are_made_up_for_by_the_others(
 
     assert job.state == JobState.COMPLETED, job.message
     assert recovered(job, "media") == contents(ground.source("media"))
+    assert f"{ground.locations[0].name} did not answer." in job.message
 
 
 def test_with_all_copies_of_the_pictures_gone_the_documents_still_come_back(

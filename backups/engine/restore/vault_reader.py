@@ -15,6 +15,7 @@ from backups.engine.format.pack import open_blob
 from backups.engine.format.repository import unpack_document
 from backups.engine.format.snapshot import Snapshot, decode_snapshot
 from backups.engine.format.tree import Node, decode_tree
+from backups.engine.restore.hedge import all_answers, first_answers
 from backups.engine.restore.ranges import BlobPlace, PackRange, merge_ranges
 from backups.engine.streams import map_in_streams
 from backups.engine.upkeep.copies import Copy, CopyProblem, Place, list_kind, object_name
@@ -105,17 +106,18 @@ class VaultReader:
     def read_pack(self, part: PackRange) -> Iterator[tuple[BlobPlace, Plain | None]]:
         """Yield each blob of a range with its verified plain text, None where no copy gives it."""
         left, name = part.blobs, file_name(FileKind.DATA, part.pack_id)
-        for label in tuple(self._order):
-            part = PackRange(part.pack_id, left)
-            copy = self.copies[label]
-            try:
-                stored = memoryview(copy.store.get(copy.prefix + name, offset=part.start, length=part.length))
-            except StoreError as exc:
-                self._blame(label, name, exc)
-                continue
-            left = []
-            for blob in part.blobs:
-                begin = blob.offset - part.start
+
+        def ask(label: str) -> tuple[PackRange, memoryview]:
+            copy, wanted = self.copies[label], PackRange(part.pack_id, left)
+            return wanted, memoryview(copy.store.get(copy.prefix + name, offset=wanted.start, length=wanted.length))
+
+        def failed(label: str, error: StoreError) -> None:
+            self._blame(label, name, error)
+
+        for label, (given, stored) in first_answers(tuple(self._order), ask, part.length, failed):
+            wanted, left = left, []
+            for blob in wanted:
+                begin = blob.offset - given.start
                 try:
                     plain = open_blob(self.master, stored[begin : begin + blob.length], blob.plain_length, blob.blob_id)
                 except Damaged as exc:
@@ -179,32 +181,38 @@ class VaultReader:
 
         Raises StoreError if no copy answers.
         """
-        holders: dict[str, list[str]] = {}
         failures: list[StoreError] = []
-        for label in tuple(self._order):
-            try:
-                for file_id in list_kind(self.copies[label], kind):
-                    holders.setdefault(file_id, []).append(label)
-            except StoreError as exc:
-                self._blame(label, "", exc)
-                failures.append(exc)
-        if len(failures) == len(self.copies):
+
+        def failed(label: str, error: StoreError) -> None:
+            self._blame(label, "", error)
+            failures.append(error)
+
+        listed = all_answers(tuple(self._order), lambda label: list_kind(self.copies[label], kind), failed)
+        if not listed:
             raise failures[-1]
+        sizes = {file_id: size for listing in listed.values() for file_id, size in listing.items()}
 
         def load(file_id: str) -> tuple[str, dict[str, Any] | None]:
-            return file_id, self._load_document(kind, file_id, holders[file_id])
+            # By the present order: a copy that has fallen silent is not waited for again at every file.
+            holders = [label for label in tuple(self._order) if file_id in listed.get(label, ())]
+            return file_id, self._load_document(kind, file_id, holders, sizes[file_id])
 
-        for file_id, document in map_in_streams(holders, load, STREAMS):
+        for file_id, document in map_in_streams(sizes, load, STREAMS):
             if document is not None:
                 yield file_id, document
 
-    def _load_document(self, kind: FileKind, file_id: str, labels: list[str]) -> dict[str, Any] | None:
-        for label in labels:
+    def _load_document(self, kind: FileKind, file_id: str, labels: list[str], size: int) -> dict[str, Any] | None:
+        name = file_name(kind, file_id)
+
+        def ask(label: str) -> bytes:
             copy = self.copies[label]
+            return copy.store.get(object_name(copy, kind, file_id))
+
+        for label, stored in first_answers(labels, ask, size, lambda label, exc: self._blame(label, name, exc)):
             try:
-                return unpack_document(self.master, file_id, copy.store.get(object_name(copy, kind, file_id)))
-            except (StoreError, Damaged) as exc:
-                self._blame(label, file_name(kind, file_id), exc)
+                return unpack_document(self.master, file_id, stored)
+            except Damaged as exc:
+                self._blame(label, name, exc)
         return None
 
     def _blame(self, label: str, name: str, error: Exception) -> None:
