@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -117,6 +118,7 @@ def source_add(
         raise ValidationError(f"{path} is not an absolute path.")
     if not os.path.isdir(path):
         raise ValidationError(f"{path} is not a folder on this machine. Check the path, or connect its disk.")
+    _check_holds_no_copies(path)
     with transaction.atomic():
         source, is_new = Source.unscoped.get_or_create(
             vault=vault, path=os.path.normpath(path), defaults={"excludes": list(excludes)}
@@ -124,6 +126,21 @@ def source_add(
         if is_new:
             _audit(AuditTag.SOURCE_ADDED, vault, actor, clock, path=source.path, excludes=list(excludes))
     return source
+
+
+def _check_holds_no_copies(path: str) -> None:
+    """Raise ValidationError when a folder contains what backups write: then each one would store the last one again."""
+    folder = os.path.realpath(path)
+    written = [(str(settings.CACHE_DIR), "wedbackup's own working files")]
+    for location in Location.objects.all():
+        if root := str(location.options.get("root", "")):
+            written.append((root, f"the location {location.name}"))
+    for inside, what in written:
+        if os.path.isabs(inside) and os.path.commonpath([folder, os.path.realpath(inside)]) == folder:
+            raise ValidationError(
+                f"{path} contains {what} ({inside}), so each backup would store the backup before it once more. "
+                "Add the folders with your files one by one instead."
+            )
 
 
 def vault_trust(vault: Vault, *, actor: User | str, clock: Clock = SYSTEM_CLOCK) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from backups.models import Copy, Source, Vault
@@ -60,16 +62,31 @@ def test_a_source_that_is_no_folder_is_refused(ground: Ground, path: str, said: 
         source_add(ground.vault(), path)
 
 
+@pytest.mark.parametrize("kind", ["location", "cache", "itself"])
+def test_a_source_that_contains_what_backups_write_is_refused(ground: Ground, tmp_path: Path, kind: str) -> None:
+    """duplicati #61: a source with a location in it stored the last backup again at each run."""
+    root = str(ground.locations[0].options["root"])
+    vault = ground.vault()
+    folder = {"location": os.path.dirname(root), "cache": os.path.dirname(settings.CACHE_DIR), "itself": root}[kind]
+    os.makedirs(folder, exist_ok=True)
+    (tmp_path / "link").symlink_to(folder)
+    for path in (folder, str(tmp_path / "link")):
+        with pytest.raises(ValidationError, match="one by one"):
+            source_add(vault, path)
+
+
 def test_a_source_is_added_once(ground: Ground, tmp_path: Path) -> None:
     vault = ground.vault()
-    source_add(vault, str(tmp_path))
-    source_add(vault, f"{tmp_path}/")
-    assert Source.unscoped.filter(vault=vault, path=str(tmp_path)).count() == 1
+    (tmp_path / "cards").mkdir()
+    source_add(vault, str(tmp_path / "cards"))
+    source_add(vault, f"{tmp_path}/cards/")
+    assert Source.unscoped.filter(vault=vault, path=str(tmp_path / "cards")).count() == 1
 
 
 def test_what_a_person_makes_is_on_record(ground: Ground, tmp_path: Path) -> None:
     vault = ground.vault()
-    source_add(vault, str(tmp_path), actor="alice")
+    (tmp_path / "cards").mkdir()
+    source_add(vault, str(tmp_path / "cards"), actor="alice")
     made = set(AuditEntry.objects.values_list("tag", "actor"))
     assert {(AuditTag.WEDDING_CREATED, "system"), (AuditTag.VAULT_CREATED, "system")} <= made
     assert (AuditTag.SOURCE_ADDED, "alice") in made
