@@ -17,6 +17,7 @@ MB = 1_000_000
 BYTES_MAX = 60 * MB
 FILES_MAX = 2_000
 DELETED_AT_MOST = 0.3  # of the files, and of the bytes, in one round
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 WORDS = b"first dance, cutting of the cake, table plan, vegetarian, vegan, no nuts, speeches, bouquet, quartet. "
 
 
@@ -76,7 +77,7 @@ class ChangingSource:
     def _photos(self, noise: Random, total: float) -> None:
         while total > 0:
             size = int(min(noise.lognormvariate(14, 0.9), 12 * MB))  # 1.2 MB is the median
-            self._new(noise, "jpg").write_bytes(noise.randbytes(size))
+            self._new(noise, "jpg").write_bytes(JPEG + noise.randbytes(size))
             total -= size
 
     def _small(self, noise: Random, count: int) -> None:
@@ -114,13 +115,18 @@ class ChangingSource:
         middle, longer, private = noise.sample(self._files(), 3)
         with middle.open("r+b") as file:
             file.seek(middle.stat().st_size // 2)
-            file.write(noise.randbytes(5_000))
+            file.write(_more(noise, middle, 5_000))
         with longer.open("ab") as file:
-            file.write(noise.randbytes(20_000))
+            file.write(_more(noise, longer, 20_000))
         private.chmod(noise.choice((0o600, 0o640, 0o644)))
 
     def _files(self) -> list[Path]:
         return sorted(_regular_files(self.folder))
+
+
+def _more(noise: Random, path: Path, size: int) -> bytes:
+    """Return so many bytes [bytes] as such a file holds: noise in a text would rightly be taken for an attack."""
+    return noise.randbytes(size) if path.suffix == ".jpg" else (WORDS * (size // len(WORDS) + 1))[:size]
 
 
 _MAKERS: dict[Change, Callable[[ChangingSource, Random], None]] = {

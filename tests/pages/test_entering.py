@@ -22,6 +22,7 @@ def test_a_person_gets_from_nothing_to_a_waiting_backup(
     alice.post("/organisations/new/", {"name": "Bright Barn", "vendor_type": "venue"})
     barn = Organisation.unscoped.get(name="Bright Barn")
     for name in ("Shelf", "Cellar", "Loft"):
+        (tmp_path / name).mkdir()
         answer = alice.post("/locations/new/local/", {"name": name, "root": str(tmp_path / name), "city": "Bath"})
         assert answer.status_code == 302, answer.content.decode()
         assert all(finding.ok for finding in location_validate(Location.objects.get(name=name)))
