@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from tests.servers.ports import free_port
 
@@ -81,14 +82,36 @@ def test_an_empty_start_gives_a_site_and_an_admin_and_the_second_start_repeats_n
 
 
 @pytest.mark.timeout(600)
-def test_the_first_start_backs_a_wedding_up_and_prints_address_and_log_ins(tmp_path: Path) -> None:
+def test_the_first_start_backs_a_wedding_up_prints_log_ins_and_staff_get_all_of_it_back(tmp_path: Path) -> None:
     with bin_run(tmp_path / "home") as started:
         started.wait_for("The log-ins:")
         printed = started.printed
         assert re.search(r"Photos and video: done. 298 files, \d+ MB: stored in 3 places, all confirmed.", printed)
         for role in ("admin", "staff", "vendor"):
             assert re.search(rf"^{role} +[a-z2-9-]{{19}}$", printed, re.MULTILINE)
+        logins = re.search(r"^staff +([a-z2-9-]{19})$", printed, re.MULTILINE)
+        assert logins
+        recover_on_a_phone(started.port, logins[1])
         assert started.end(signal.SIGTERM) < STOP_SECONDS
+
+
+def recover_on_a_phone(port: int, password: str) -> None:
+    """Let staff bring the demo wedding back: its three copies are on one disk, and there was no Start button."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
+        page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"http://127.0.0.1:{port}/sign-in/?next=/recovery/")
+        page.get_by_label("User name").fill("staff")
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Emergency recovery of").first.click()
+        expect(page.get_by_text("It is in 3 places on one disk.").first).to_be_visible()
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#job")).to_have_attribute("data-state", "completed", timeout=200_000)
+        expect(page.locator("#job")).to_contain_text("318 of 318 files equal")
+        expect(page.locator("#job")).to_contain_text("All documents are back")
+        browser.close()
 
 
 @pytest.mark.parametrize(
