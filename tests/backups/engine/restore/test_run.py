@@ -376,3 +376,18 @@ def test_a_second_name_of_a_file_that_was_kept_gets_the_content_that_was_backed_
     assert restored(studio.places["a"], out, existing=Existing.KEEP, base=base).complete
     assert (out / "a first name").read_text() == "edited since"
     assert (out / "b second name").read_text() == "backed up"
+
+
+def test_a_restore_that_goes_on_counts_what_was_there_already(place: Place, tmp_path: Path) -> None:
+    """wedbackup 0.1: after a kill, "Files 30 of 328" stood beside "328 of 328 equal"."""
+    back_up(place, WEDDING)
+    restored(place, tmp_path / "out")
+    (tmp_path / "out" / "plan.txt").unlink()
+    seen: list[tuple[int, int]] = []
+
+    def listen(progress: Progress) -> None:
+        if progress.step == "restore":
+            seen.append((progress.files_done, progress.files_total))
+
+    restored(place, tmp_path / "out", existing=Existing.IF_CHANGED, listener=listen)
+    assert seen[-1] == (4, 4)
