@@ -41,6 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=int, metavar="K", help="only sequence K, told step by step")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="sequences at the same time")
     parser.add_argument("--planted", action="store_true", help="plant errors into the product; each must be caught")
+    parser.add_argument("--error", metavar="NAME", help="with --planted: only this one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
     return parser.parse_args()
 

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, template: Path) -> dict[str, Any]:
 def run_planted(options: argparse.Namespace, template: Path) -> dict[str, Any]:
     """Plant one error after the other; each must be seen within `sequences` sequences. Return what came of it."""
     began, results = time.monotonic(), []
-    for error in PLANTED:
+    for error in [each for each in PLANTED if options.error in (None, each.name)]:
         tasks = [
             partial(sequence.run, options.seed, number, options.steps, template, (), error)
             for number in range(options.sequences)

@@ -39,7 +39,8 @@ def recovery(world: World, noise: Random) -> str:
 
 def _judge_recovery(world: World, job: Job, target: os.PathLike[str]) -> list[Finding]:
     facts = RecoveryFacts.of(job)
-    back = dict(sources_in(target))
+    # What lies beside the folders is the proof, not what was recovered.
+    back = {path: content for path, content in sources_in(target) if os.path.dirname(path) != os.fspath(target)}
     claims = f"recovery {job.state}: {job.message[:200]}"
     if job.state == "completed":
         for archive in world.archives:
