@@ -92,7 +92,7 @@ def _send(world: World, archive: Archive, name: str, content: bytes, noise: Rand
     folder = upload_folder(archive.vault)
     card = next((card for card in archive.cards if card.folder == folder), None)
     if card is None:
-        card = Card(folder)
+        card = Card(folder, history=[(0.0, {})])
         archive.cards.append(card)
     stored = (folder / arrival.name).read_bytes() if (folder / arrival.name).exists() else None
     if stored != content:
