@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 from django import forms
@@ -13,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from backups.models import Vault
+from backups.policy.residency import residency_gap
 from backups.services.copies import copy_add
 from backups.services.vaults import vault_locations
 from backups.views.forms import PlainForm
@@ -48,6 +51,14 @@ class VaultChoice(PlainForm):
         self.fields["vaults"].queryset = vaults  # type: ignore[attr-defined]
 
 
+def warn_of_residency(request: HttpRequest, vaults: Iterable[Vault], locations: Iterable[Location]) -> None:
+    """Say at once what the verdict will say as well: a copy that lies where the wedding's law does not want it."""
+    for vault, location in product(vaults, locations):
+        gap = residency_gap(vault.wedding.jurisdiction, location.jurisdiction) if vault.wedding else ""
+        if gap:
+            messages.warning(request, f"The copy at {location.name} is in the wrong place: {gap}.")
+
+
 @require_http_methods(["GET", "POST"])
 @admin_only
 def copy_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
@@ -62,6 +73,7 @@ def copy_new(request: HttpRequest, vault_id: uuid.UUID) -> HttpResponse:
             form.add_error(None, error.messages)
         else:
             messages.success(request, f"{location.name} gets a copy; it is filled from the others now.")
+            warn_of_residency(request, [vault], [location])
             return redirect("wedding", vault.wedding_id) if vault.wedding_id else redirect("weddings")
     context = {"form": form, "title": "Add a copy", "button": "Add the copy", "lead": str(vault)}
     return render(request, "backups/form.html", context | {"back_url": vault.wedding_id})
@@ -84,6 +96,7 @@ def copies_at(request: HttpRequest, location_id: uuid.UUID) -> HttpResponse:
         else:
             words = counted(len(added), "copy is,copies are")
             messages.success(request, f"{words} being filled at {location.name}, from the others.")
+            warn_of_residency(request, [copy.vault for copy in added], [location])
             return redirect("jobs")
     lead = "Each is filled from the copies that exist; the source is not read again, and no key is needed."
     if not others:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from backups.models import Organisation, Vault, Wedding
 from backups.services.organisations import organisation_create
 from backups.services.vaults import source_add, vault_create, vault_trust
+from backups.views.copies import warn_of_residency
 from backups.views.forms import OrganisationForm, VaultForm
 from wedbackup.core.access import admin_only, fetch, person, platform_only
 from wedbackup.core.models import User
@@ -54,6 +55,7 @@ def vault_new(request: HttpRequest, wedding_id: uuid.UUID) -> HttpResponse:
             form.add_error(None, error.messages)
         else:
             messages.success(request, f"The vault for {vault.get_protection_class_display().lower()} is ready.")
+            warn_of_residency(request, [vault], form.cleaned_data["locations"])
             return redirect("wedding", wedding.pk)
     context = {
         "form": form,

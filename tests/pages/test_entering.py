@@ -152,3 +152,13 @@ def test_a_recovery_shows_the_promise_the_proof_and_what_is_missing(sam: Client,
     house.recovery.save()
     page = sam.get(f"/jobs/{house.recovery.pk}/").content.decode()
     assert "6 of 7 files equal" in page and "a/b.jpg" in page and "readable in no copy" in page
+
+
+def test_a_copy_under_another_law_is_told_when_it_is_placed(alice: Client, house: House) -> None:
+    """An EU wedding's guest data was placed in the US without a word."""
+    Wedding.unscoped.update(jurisdiction="EU")
+    Location.objects.filter(pk=house.location.pk).update(jurisdiction="US", validated_at=house.cast.clock.utcnow())
+    Copy.unscoped.filter(location=house.location).delete()
+    address = f"/vaults/{house.vault.pk}/copies/new/"
+    page = alice.post(address, {"location": str(house.location.pk)}, follow=True).content.decode()
+    assert "is in the wrong place: it lies under the law of US" in page
