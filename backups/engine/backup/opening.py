@@ -11,12 +11,12 @@ from backups.engine.backup.ledger import Ledger
 from backups.engine.backup.messages import Destination
 from backups.engine.backup.survey import VaultCopy
 from backups.engine.errors import RepositoryExists
-from backups.engine.format import FileKind, file_name, hash_hex
+from backups.engine.format import FileKind, hash_hex
 from backups.engine.format.crypto import MasterKey
 from backups.engine.format.lock import LockedBy, LockHold, LockLost, hold_lock
 from backups.engine.format.repository import Config, NewVault, Repository
 from backups.engine.parallel import each
-from backups.engine.upkeep.copies import fetch_config, list_copy
+from backups.engine.upkeep.copies import fetch_config, list_copy, list_kind
 from wedbackup.core.clock import Clock
 
 T = TypeVar("T")
@@ -89,10 +89,15 @@ class Opening:
         found = Repository.open_with_master(store, self._prefix, self._vault.master)
         if found.config.repository_id != self._vault.config.repository_id:
             raise RepositoryExists("another vault is stored at this place already")
-        if next(found.files(FileKind.KEYS), None) is None:
-            key_id = hash_hex(self._vault.key_file)
-            store.put(self._prefix + file_name(FileKind.KEYS, key_id), self._vault.key_file, sha256=key_id)
+        self._give_key(found)
         return found
+
+    def _give_key(self, found: Repository) -> None:
+        """Store the vault's own key file where there is no key, or where that one was cut off."""
+        keys, key_file = list_kind(found, FileKind.KEYS), self._vault.key_file
+        key_id = hash_hex(key_file)
+        if not keys or keys.get(key_id, len(key_file)) != len(key_file):
+            found.store.put(found.name(FileKind.KEYS, key_id), key_file, sha256=key_id)
 
     def _leave_out(self, repository: Repository, error: str, **blamed: bool) -> None:
         for number, known in list(self.repositories.items()):

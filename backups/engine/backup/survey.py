@@ -58,7 +58,7 @@ class Survey:
     adopted:   packs that no index names yet.
     lost, lost_records: packs that an index names and nobody holds whole.
     given_up:  those of them that lie somewhere still; what was good in them was stored anew.
-    shrunk:    index files that name lost packs, with what is left of each.
+    shrunk:    index files that name lost packs, or that only the cache has whole, with what is left of each.
     broken:    index files that are readable nowhere.
     """
 
@@ -109,12 +109,17 @@ def _listing_it(copies: Sequence[VaultCopy], index_id: str) -> list[VaultCopy]:
 def load_document(
     copies: Sequence[VaultCopy], kind: FileKind, file_id: str, cache: FolderCache
 ) -> dict[str, Any] | None:
-    """Return an index or snapshot file from the cache or the first good copy; None when no copy is good."""
+    """Return an index or snapshot file from the cache or the first good copy; None when no copy is good.
+
+    A copy that lists it in another size is damaged: what is in the cache must not hide that nobody can read it there.
+    """
     holders = [copy for copy in copies if copy.holds(kind, file_id)]
     kept = cache.document(file_id) if holders else None
     if kept is not None:
         with contextlib.suppress(Damaged):
-            return unpack_document(holders[0].repository.master, file_id, kept)
+            document = unpack_document(holders[0].repository.master, file_id, kept)
+            _note_misfits(holders, kind, file_id, len(kept))
+            return document
     for copy in holders:
         repository = copy.repository
         try:
@@ -126,8 +131,15 @@ def load_document(
             continue
         else:
             cache.put_document(file_id, stored)
+            _note_misfits(holders, kind, file_id, len(stored))
             return document
     return None
+
+
+def _note_misfits(holders: Sequence[VaultCopy], kind: FileKind, file_id: str, size: int) -> None:
+    for copy in holders:
+        if copy.listing[kind][file_id] != size:
+            copy.damaged.add(file_name(kind, file_id))
 
 
 def _load_index(copies: list[VaultCopy], index_id: str, cache: FolderCache) -> list[PackRecord] | None:
@@ -150,7 +162,7 @@ def _take_index(result: Survey, copies: list[VaultCopy], index_id: str, records:
     kept = [record for record in records if record.pack_id not in lost]
     for record in kept:
         result.add(record)
-    if lost:
+    if lost or not any(copy.holds(FileKind.INDEX, index_id) for copy in copies):
         result.shrunk[index_id] = kept
     for record in records:
         if record.pack_id in lost:

@@ -155,3 +155,34 @@ def test_a_rotten_pack_that_a_place_did_not_answer_for_is_not_given_up(studio: S
     reader.load_index()
     blobs = [blob for _, node in walk_tree(reader, result.tree) for blob in node.content]
     assert blobs and all(plain is not None for _, plain in reader.read_blobs(BlobType.DATA, blobs))
+
+
+@pytest.mark.stock
+@pytest.mark.parametrize(
+    ("kind", "keys"), [("index", "a"), ("index", "abc"), ("keys", "a"), ("keys", "abc"), ("snapshots", "a")]
+)
+def test_a_small_file_that_was_cut_off_is_put_again_before_a_copy_is_complete(
+    studio: Studio, kind: str, keys: str
+) -> None:
+    """restic #2269 (files of no bytes after a full disk), kopia #4033 (months with indexes that nobody could read).
+
+    The cache on this machine knew what they had said, so nobody looked, and stock restic could open no copy.
+    """
+    (name,) = studio.names("a", kind)
+    for key in keys:
+        studio.places[key].overwrite(name, b"")
+    result = studio.backup()
+    assert all(result.outcomes[key].complete for key in "abc")
+    if kind != "keys":
+        assert all(name in result.outcomes[key].damaged and name in result.outcomes[key].mended for key in keys)
+    studio.check()
+    assert len(studio.read_back(result)) == 12
+
+
+def test_a_snapshot_that_is_cut_off_everywhere_is_damage(studio: Studio) -> None:
+    """kopia #4033. The cache alone still had it: every copy was confirmed, and nobody could restore that state."""
+    (name,) = studio.names("a", "snapshots")
+    for key in "abc":
+        studio.places[key].overwrite(name, b"")
+    outcomes = studio.backup().outcomes
+    assert all(name in outcomes[key].damaged and name not in outcomes[key].mended for key in "abc")
