@@ -195,6 +195,7 @@ def open_uploads(page: Page, site: Site) -> None:
     page.goto(f"{site.address}/weddings/")
     page.get_by_role("link", name="Okafor & Lindqvist").click()
     page.get_by_role("region", name="Vault: Photos and video").get_by_role("link", name="Upload files").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Upload")
 
 
 def test_an_upload_goes_on_after_a_reload_and_is_backed_up(

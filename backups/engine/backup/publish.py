@@ -121,14 +121,27 @@ class Publishing:
         kinds = (FileKind.INDEX, FileKind.SNAPSHOTS)
         return any(other.listing[kind].keys() - copy.listing[kind].keys() for other in others for kind in kinds)
 
+    def _sources_for(self, number: int) -> dict[str, Place]:
+        """Return the copies to take from; one that fell out of this run only if it alone has what is needed.
+
+        It could not be written to, which says little about reading.
+        """
+        others = [other for other in self._copies if other != number]
+        live = [other for other in others if self._ledger.board.is_in(other)]
+        held = [self._copies[other] for other in live]
+        enough = all(
+            any(other.holds(FileKind.DATA, pack_id, size) for other in held)
+            for pack_id, size in self._found.missing_packs(self._copies[number]).items()
+        )
+        chosen = live if enough else others
+        return {self._destinations[other].key: _place(self._copies[other].repository) for other in chosen}
+
     def _replicate_to(self, number: int) -> None:
-        sources = {
-            self._destinations[other].key: _place(self._copies[other].repository)
-            for other in self._copies
-            if other != number and self._ledger.board.is_in(other)
-        }
-        copy = self._copies[number]
+        sources, copy = self._sources_for(number), self._copies[number]
+        needed = self._needed_at(copy)
         if not sources:
+            if needed:
+                raise StoreError(f"{len(needed)} older files are in no other copy that takes part")
             return
         given_up = {file_name(FileKind.DATA, pack_id) for pack_id in self._found.given_up}
         damaged = copy.damaged - given_up  # nobody can give those
@@ -140,9 +153,17 @@ class Publishing:
         for problem in result.source_problems:
             if problem.trouble is Trouble.DAMAGED:
                 self._ledger.outcomes[numbers[problem.label]].damaged[problem.name] = problem.reason
-        needed = {f"data/{pack_id[:2]}/{pack_id}" for pack_id in self._found.packs}
-        if lacking := needed.intersection(result.missing):
-            raise StoreError(f"{len(lacking)} older packs could not be brought from another copy")
+        # What is there is asked, not what the others were found to lack: a copy that could not be listed lacks nothing.
+        if lacking := needed.difference(result.copied):
+            raise StoreError(f"{len(lacking)} older files could not be brought from another copy")
+
+    def _needed_at(self, copy: VaultCopy) -> set[str]:
+        """Return the names of older packs and indexes without which the new snapshot could not be read there."""
+        packs = {file_name(FileKind.DATA, pack_id) for pack_id in self._found.missing_packs(copy)}
+        listed = {index_id for other in self._copies.values() for index_id in other.listing[FileKind.INDEX]}
+        useful = listed.difference(self._found.shrunk, self._found.broken)
+        missing = (index_id for index_id in useful if not copy.holds(FileKind.INDEX, index_id))
+        return packs | {file_name(FileKind.INDEX, index_id) for index_id in missing}
 
 
 def index_documents(master: MasterKey, records: Sequence[PackRecord]) -> list[Document]:

@@ -80,7 +80,11 @@ class Survey:
 
     def missing_at(self, copy: VaultCopy) -> int:
         """Return how many packs that are in use this destination lacks."""
-        return sum(not copy.holds(FileKind.DATA, pack_id, size) for pack_id, size in self.packs.items())
+        return len(self.missing_packs(copy))
+
+    def missing_packs(self, copy: VaultCopy) -> dict[str, int]:
+        """Return the packs in use that this destination lacks, by id with their sizes [bytes]."""
+        return {pack_id: size for pack_id, size in self.packs.items() if not copy.holds(FileKind.DATA, pack_id, size)}
 
 
 def survey(copies: list[VaultCopy], cache: FolderCache, pulse: Callable[[], None]) -> Survey:

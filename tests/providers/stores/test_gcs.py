@@ -26,7 +26,12 @@ from tests.servers.tls import tls_front
 pytestmark = pytest.mark.services
 
 
+BEYOND_THE_SERVER = {"nobody else can read it": "the server of the tests asks nobody who reads for a credential"}
+
+
 class TestPromisesOfAServiceAccount(StoreContract):
+    beyond_the_server = BEYOND_THE_SERVER
+
     @pytest.fixture
     def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore], gcs_held: set[str]) -> GCSStore:
         """With the pruner's role."""
@@ -36,6 +41,8 @@ class TestPromisesOfAServiceAccount(StoreContract):
 
 
 class TestPromisesInAFolderOverTls(StoreContract):
+    beyond_the_server = BEYOND_THE_SERVER
+
     @pytest.fixture
     def store(self, gcs: GCS, open_gcs: Callable[..., GCSStore], tmp_path: Path) -> Iterator[GCSStore]:
         with tls_front(gcs.port, tmp_path) as (proxy, ca_file):
