@@ -146,6 +146,22 @@ def vault_unsafe(
     )
 
 
+def vault_suspicious(
+    vault_id: object, about: str, urgent: bool, organisation_id: UUID | None, wedding_id: object, reason: str
+) -> Wish:
+    """The newest state must not be trusted until a person has looked, or a later backup is as it should be."""
+    return Wish(
+        key=f"snapshot.suspicious:{vault_id}",
+        severity=Severity.CRITICAL if urgent else Severity.WARNING,
+        title=f"The newest state looks wrong: {about}",
+        text=reason or "It differs from the one before in a way that a mistake would.",
+        what_to_do="Look at the source folder. If files are gone by mistake, restore them from the snapshot before; "
+        "older snapshots are kept.",
+        link=wedding_link(wedding_id),
+        organisation_id=organisation_id,
+    )
+
+
 def copies_damaged(location_id: UUID, name: str, count: int) -> Wish:
     return Wish(
         key=f"copies.damaged:{location_id}",

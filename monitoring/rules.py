@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from monitoring.conditions import location_down, location_key
-from monitoring.wishes import Severity, Wish, location_link, wedding_link
+from monitoring.conditions import location_down, location_key, vault_suspicious
+from monitoring.wishes import Severity, Wish, location_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +135,10 @@ def _recovery_completed(it: Occurrence) -> Judgement:
     return Judgement(over=(_recovery_key(it),))
 
 
-def _suspicion_key(it: Occurrence) -> str:
-    return f"snapshot.suspicious:{it.payload.get('vault')}"
-
-
 def _snapshot_suspicious(it: Occurrence) -> Judgement:
-    wish = Wish(
-        key=_suspicion_key(it),
-        severity=_severity(it),
-        title=f"The newest state looks wrong: {it.about}",
-        text=it.payload.get("reason") or "It differs from the one before in a way that a mistake would.",
-        what_to_do="Look at the source folder. If files are gone by mistake, restore them from the snapshot before; "
-        "older snapshots are kept.",
-        link=wedding_link(it.payload.get("wedding")),
-        organisation_id=it.organisation_id,
-    )
-    return Judgement((wish,))
-
-
-def _snapshot_acknowledged(it: Occurrence) -> Judgement:
-    """An acknowledged snapshot that nothing speaks against ends the suspicion."""
-    return NOTHING if it.payload.get("reason") else Judgement(over=(_suspicion_key(it),))
+    """Whether it is over is no event's to say: the vault's own row is looked at, in `monitoring.watch`."""
+    vault, reason, wedding = it.payload.get("vault"), it.payload.get("reason", ""), it.payload.get("wedding")
+    return Judgement((vault_suspicious(vault, it.about, it.urgent, it.organisation_id, wedding, reason),))
 
 
 def _location_down(it: Occurrence) -> Judgement:
@@ -168,7 +151,7 @@ def _location_recovered(it: Occurrence) -> Judgement:
 
 
 def _objects_key(it: Occurrence) -> str:
-    return f"objects.changed:{it.payload.get('vault')}"
+    return f"objects.changed:{it.payload.get('vault')}:{it.payload.get('place')}"
 
 
 def _objects_changed(it: Occurrence) -> Judgement:
@@ -211,14 +194,19 @@ _UPKEEP = {
 }
 
 
-def _upkeep_key(it: Occurrence) -> str:
-    return f"{it.payload.get('kind')}.failed:{it.payload.get('vault')}:{it.payload.get('place') or ''}"
+# What a check looks at, the least first: one that did more also says what those that do less would have said.
+_DEPTHS = ("structure", "sample", "reading")
+
+
+def _upkeep_key(it: Occurrence, depth: str = "") -> str:
+    key = f"{it.payload.get('kind')}.failed:{it.payload.get('vault')}:{it.payload.get('place') or ''}"
+    return f"{key}:{depth}" if depth else key
 
 
 def _upkeep_failed(it: Occurrence) -> Judgement:
     title, text, what_to_do = _UPKEEP[it.payload["kind"]]
     wish = Wish(
-        key=_upkeep_key(it),
+        key=_upkeep_key(it, it.payload.get("depth") or ""),
         severity=_severity(it) if it.payload["kind"] == "check" else Severity.WARNING,
         title=f"{title}: {it.about}",
         text=text,
@@ -234,7 +222,11 @@ def _upkeep_completed(it: Occurrence) -> Judgement:
 
 
 def _check_completed(it: Occurrence) -> Judgement:
-    return Judgement(over=(_objects_key(it), _upkeep_key(it)))
+    """A check ends what one of its kind, or a lesser one, of the same copy found; a lesser one proves nothing more."""
+    done = _DEPTHS.index(it.payload.get("depth") or _DEPTHS[0])
+    lesser = [_upkeep_key(it, depth) for depth in _DEPTHS[: done + 1]]
+    before = [f"objects.changed:{it.payload.get('vault')}", _upkeep_key(it)]  # as older versions raised them
+    return Judgement(over=(_objects_key(it), *lesser, *before))
 
 
 def _webhook_key(it: Occurrence) -> str:
@@ -326,7 +318,6 @@ WORKERS_SILENT = (
 _RULES: dict[str, Callable[[Occurrence], Judgement]] = {
     "job.moved": _job_moved,
     "snapshot.suspicious": _snapshot_suspicious,
-    "snapshot.acknowledged": _snapshot_acknowledged,
     "location.down": _location_down,
     "location.recovered": _location_recovered,
     "credential.refused": _credential_refused,

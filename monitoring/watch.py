@@ -120,6 +120,21 @@ def _unsafe_vaults(clock: Clock) -> Iterator[Wish]:
             )
 
 
+def _suspicious_vaults(clock: Clock) -> Iterator[Wish]:
+    """Vaults whose newest state must not be trusted: a copy that comes back late, or a person, changes that or not."""
+    now = clock.utcnow()
+    vaults = Vault.unscoped.exclude(suspicion="").select_related("wedding", "organisation", "policy")
+    for vault in vaults.defer("config_file", "key_file", "sealed_secret", "sealed_master"):
+        yield conditions.vault_suspicious(
+            vault.pk,
+            str(vault),
+            is_urgent(vault.wedding, now),
+            vault.organisation_id,
+            vault.wedding_id,
+            vault.suspicion,
+        )
+
+
 def _failing_locations(clock: Clock) -> Iterator[Wish]:
     for location in Location.objects.filter(enabled=True):
         if location.is_failing:
@@ -235,6 +250,7 @@ def _silence(words: tuple[str, str, str, str]) -> Wish:
 _FAMILIES: dict[str, Callable[[Clock], Iterator[Wish]]] = {
     "vault.overdue:": _overdue_vaults,
     "vault.unsafe:": _unsafe_vaults,
+    "snapshot.suspicious:": _suspicious_vaults,
     "location.down:": _failing_locations,
     "copies.damaged:": _damaged_copies,
     "copies.unread:": _unread_copies,

@@ -132,6 +132,7 @@ def objects_announce(copy: Copy, names: Sequence[str], *, clock: Clock) -> None:
         payload={
             "name": copy.location.name,
             "vault": str(copy.vault_id),
+            "place": copy.pk,
             "count": len(names),
             "objects": list(names[:NAMES_TOLD]),
         },

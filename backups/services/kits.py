@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from backups.models import Copy, Snapshot, Vault
 from backups.services.opening import copies_of
 from backups.services.vaults import vault_secret
+from backups.states import CopyState
 from providers.models import Location
 from providers.registry import options_class
 from providers.stores.options import build_options, credential_fields
@@ -82,7 +83,7 @@ def _kit(vault: Vault) -> Kit:
         title=str(vault),
         vault_id=str(vault.pk),
         password=_Secret(vault_secret(vault).decode()),
-        places=tuple(_place(vault, copy) for copy in copies_of(vault)),
+        places=tuple(_place(vault, copy) for copy in sorted(copies_of(vault), key=lambda copy: bool(_lack(copy)))),
         newest=f"{newest.restic_id[:8]} of {newest.taken_at:%d %B %Y, %H:%M} UTC" if newest else "none yet",
     )
 
@@ -91,10 +92,23 @@ def _place(vault: Vault, copy: Copy) -> KitPlace:
     location = copy.location
     address = _ADDRESSES.get(location.kind)
     repository, needs = address(location, vault.prefix.rstrip("/")) if address else ("", _DOWNLOAD)
+    needs += _lack(copy)
     if location.options.get("ca_file"):
         needs += f" Take along {CA_FILE}, a copy of {location.options['ca_file']} of the server: it proves who answers."
         return KitPlace(location.name, repository, needs, flags=f" --cacert {CA_FILE}")
     return KitPlace(location.name, repository, needs)
+
+
+def _lack(copy: Copy) -> str:
+    """Return in a sentence what the place lacked when the kit was made, with a blank in front; "" for nothing."""
+    lacks = {
+        CopyState.EMPTY: "nothing was stored here yet",
+        CopyState.BEHIND: "the newest files were missing here",
+        CopyState.UNREACHABLE: "the newest files were missing here",
+        CopyState.DAMAGED: "some files here were damaged",
+    }
+    lack = lacks.get(CopyState(copy.state))
+    return f" When this kit was made, {lack}: take another place first." if lack else ""
 
 
 def _folder_address(location: Location, vault: str) -> tuple[str, str]:
@@ -180,7 +194,7 @@ def kit_context(kits: Sequence[Kit]) -> dict[str, Any]:
 
 _HOW = """\
 1. Install restic 0.14 or newer: https://restic.net, or on Debian: apt install restic
-2. Take any one place below that you can reach; each holds everything.
+2. Take any one place below that you can reach; each holds everything unless it says otherwise.
 3. Type its commands. The first shows what is there, the second checks every byte, the third brings all files back
    into the folder `recovered`.
 """

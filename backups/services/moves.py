@@ -94,6 +94,15 @@ def _fields_of_state(to: str, now: datetime) -> dict[str, Any]:
     return unleased | ({"finished_at": now} if to in JOB_ENDED else {})
 
 
+def _depth(job: Job) -> str:
+    """Return what a check looks at, as the alerts name it; "" for other work."""
+    if job.kind != Job.Kind.CHECK:
+        return ""
+    if job.parameters.get("read_data"):
+        return "reading"
+    return "sample" if job.parameters.get("sample") else "structure"
+
+
 def note_move(job: Job, old: str, *, reason: str, actor: User | str, clock: Clock) -> None:
     """Write the move and its event, and tell the pages after the commit."""
     at = clock.utcnow()
@@ -112,6 +121,7 @@ def note_move(job: Job, old: str, *, reason: str, actor: User | str, clock: Cloc
         "attempts": job.attempts,
         "wedding": str(job.wedding_id) if job.wedding_id else None,
         "vault": str(job.vault_id) if job.vault_id else None,
+        "depth": _depth(job),
         "place": job.parameters.get("copy") or job.parameters.get("folder"),
     }
     emit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -74,7 +74,8 @@ def backup_record(
             if copy.state == CopyState.DAMAGED:
                 missing[copy.location.name] = "files there are damaged; a check repairs them from the other copies"
         acknowledgement = snapshot_acknowledge(snapshot, clock=clock)
-        uploads_stored(snapshot, context.job)
+        unread, altered = _paths(result.unreadable), _paths([*result.unstable, *result.partly])
+        uploads_stored(snapshot, context.job, unread=unread, altered=altered)
         suspicion = (snapshot.suspicion or files_suspicion(**problems) or _pattern_faults(result))[:REASON_CHARS]
         Vault.unscoped.filter(pk=vault.pk).update(suspicion=suspicion, next_due_at=next_due_at)
         if suspicion:
@@ -110,6 +111,10 @@ def _snapshot(vault: Vault, result: BackupResult, clock: Clock) -> Snapshot:
     )
     extents_record(snapshot, judged)
     return snapshot
+
+
+def _paths(problems: Iterable[tuple[str, str]]) -> set[str]:
+    return {path for path, _ in problems}
 
 
 def _pattern_faults(result: BackupResult) -> str:

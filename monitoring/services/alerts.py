@@ -42,7 +42,8 @@ def alert_raise(
 
     detail:          for admins and staff only, whoever else may read the alert.
     organisation_id: whose people may read it; None is for admins and staff only.
-    again:           the trouble happened once more; False when it is merely still there, which is no news.
+    again:           the trouble happened once more; False when it is merely still there, which is no news, though
+                     what is said of it follows: it may have grown.
 
     An acknowledged alert becomes open again when its acknowledgement has ended or the trouble has become worse.
     """
@@ -85,7 +86,8 @@ def _see_again(alert: Alert, content: dict[str, Any], again: bool, clock: Clock)
     ended = alert.acknowledgement_ends_at is not None and alert.acknowledgement_ends_at <= now
     reopens = alert.state == State.ACKNOWLEDGED and (worse or ended)
     fields: dict[str, Any] = {"last_seen_at": now}
-    if again or worse:
+    grown = (alert.title, alert.text) != (content["title"], content["text"])
+    if again or worse or grown:
         fields |= content
     if again:
         fields["count"] = F("count") + 1
@@ -95,7 +97,7 @@ def _see_again(alert: Alert, content: dict[str, Any], again: bool, clock: Clock)
     alert.refresh_from_db()
     if reopens:
         _announce(events.Tag.ALERT_RAISED, alert, clock)
-    elif again or worse:
+    elif again or worse or grown:
         _publish(alert)
     return alert
 

@@ -50,12 +50,35 @@ def test_a_recovery_that_misses_files_is_always_critical(new: str) -> None:
     assert judge(job("recovery", "completed")).over == (wish.key,)
 
 
-def test_a_suspicion_ends_with_a_snapshot_that_nothing_speaks_against() -> None:
+def test_a_suspicion_is_ended_by_no_event() -> None:
+    """An acknowledgement says that a snapshot is in enough places, not that it is as it should be."""
     suspicious = Occurrence("snapshot.suspicious", "s1", {"vault": "v1", "reason": "90 % of the files are gone"})
     (wish,) = judge(suspicious).wishes
     assert wish.text == "90 % of the files are gone"
-    assert judge(Occurrence("snapshot.acknowledged", "s1", {"vault": "v1", "reason": "files are gone"})) == NOTHING
-    assert judge(Occurrence("snapshot.acknowledged", "s2", {"vault": "v1", "reason": ""})).over == (wish.key,)
+    assert judge(Occurrence("snapshot.acknowledged", "s1", {"vault": "v1"})) == NOTHING
+
+
+def check(new: str, depth: str, place: int = 7) -> Occurrence:
+    payload = {"kind": "check", "new": new, "vault": "v1", "place": place, "depth": depth}
+    return Occurrence("job.moved", "j1", payload)
+
+
+def test_a_failed_reading_is_not_made_good_by_a_lesser_check() -> None:
+    """QubesOS #7809: "verified" was said by what had not read the content."""
+    (wish,) = judge(check("failed", "reading")).wishes
+    assert wish.key not in judge(check("completed", "structure")).over
+    assert wish.key not in judge(check("completed", "sample")).over
+    assert wish.key in judge(check("completed", "reading")).over
+    (lesser,) = judge(check("failed", "structure")).wishes
+    assert lesser.key in judge(check("completed", "reading")).over
+
+
+def test_files_that_somebody_removed_are_not_made_good_by_a_check_of_another_copy() -> None:
+    """Pulse #1741: what one host's backups did was told, and taken back, of another host's."""
+    gone = Occurrence("location.objects_changed", "l1", {"vault": "v1", "place": 7, "count": 1, "objects": ["data/3f"]})
+    (wish,) = judge(gone).wishes
+    assert wish.key not in judge(check("completed", "reading", place=8)).over
+    assert wish.key in judge(check("completed", "structure")).over
 
 
 def test_a_refused_credential_is_told_of_until_another_one_takes_over() -> None:

@@ -253,22 +253,33 @@ def test_arrived_is_not_called_safe_before_a_backup_that_found_it_is(
     uploads_listed(vault, job)
     Camera(vera, vault, "late.jpg", b"y").send_all()
     Camera(vera, vault, "unreadable.jpg", b"z").send_all()
-    uploads_stored(acknowledged_snapshot(vault, clock), job)
+    uploads_stored(acknowledged_snapshot(vault, clock), job, unread=(), altered=())
     assert kept(vault) == (3, 2, 0, 1), "what arrived while it ran may have been missed"
     uploads_listed(vault, job)
     snapshot = acknowledged_snapshot(vault, clock)
-    snapshot.problem_files = [[str(upload_folder(vault) / "unreadable.jpg"), "Permission denied"]]
     snapshot.acknowledged_at = None
     snapshot.save()
-    uploads_stored(snapshot, job)
+    uploads_stored(snapshot, job, unread={str(upload_folder(vault) / "unreadable.jpg")}, altered=())
     assert kept(vault) == (3, 1, 1, 1)
+
+
+def test_what_lies_below_a_folder_that_could_not_be_read_is_not_called_backed_up(
+    house: House, vera: Client, clock: ManualClock
+) -> None:
+    """burp #630: what a backup never held was told by nobody. A disk that fails at a folder names only the folder."""
+    Camera(vera, house.vault, "day one/late/a.jpg", b"x" * 25).send_all()
+    Camera(vera, house.vault, "day two/b.jpg", b"y").send_all()
+    uploads_listed(house.vault, house.running)
+    folder = str(upload_folder(house.vault) / "day one")
+    uploads_stored(acknowledged_snapshot(house.vault, clock), house.running, unread={folder}, altered=())
+    assert kept(house.vault) == (2, 1, 0, 1)
 
 
 def test_what_a_pattern_leaves_out_is_not_called_backed_up(house: House, vera: Client, clock: ManualClock) -> None:
     Camera(vera, house.vault, "day/a.jpg", b"x" * 25).send_all()
     Source.unscoped.filter(vault=house.vault, path=str(upload_folder(house.vault))).update(excludes=["day"])
     uploads_listed(house.vault, house.running)
-    uploads_stored(acknowledged_snapshot(house.vault, clock), house.running)
+    uploads_stored(acknowledged_snapshot(house.vault, clock), house.running, unread=(), altered=())
     assert kept(house.vault) == (1, 1, 0, 0)
 
 

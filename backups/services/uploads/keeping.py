@@ -5,7 +5,9 @@ Evidence, not clocks: a file counts as stored by a backup whose job began when t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from backups.engine.backup.excludes import Excludes
 from backups.models import Job, Snapshot, Source, UploadedFile, Vault
@@ -34,8 +36,12 @@ def uploads_listed(vault: Vault, job: Job) -> None:
     arrived.update(listing=job.pk)
 
 
-def uploads_stored(snapshot: Snapshot, job: Job) -> None:
-    """Note, in the transaction that records `snapshot`, that it holds what the job found, but for what it left out."""
+def uploads_stored(snapshot: Snapshot, job: Job, *, unread: Collection[str], altered: Collection[str]) -> None:
+    """Note, in the transaction that records `snapshot`, that it holds what the job found, but for what it left out.
+
+    unread:  the paths of all files and folders that it does not hold, not only of those that a person is told of.
+    altered: those of all that it holds, but not as they are.
+    """
     vault = snapshot.vault
     listed = UploadedFile.unscoped.filter(vault=vault, listing=job.pk)
     if not listed.exists():
@@ -43,11 +49,13 @@ def uploads_stored(snapshot: Snapshot, job: Job) -> None:
     folder = str(upload_folder(vault))
     source = Source.unscoped.filter(vault=vault, path=folder).first()
     excludes = Excludes(source.excludes if source is not None else [])
-    troubled = {path for path, _ in snapshot.problem_files}
     missing = [
         row.pk
         for row in listed
-        if f"{folder}/{row.name}" in troubled or _is_excluded(excludes, folder, row.name) or source is None
+        if (path := f"{folder}/{row.name}") in altered
+        or _is_within(unread, path)
+        or _is_excluded(excludes, folder, row.name)
+        or source is None
     ]
     listed.filter(pk__in=missing).update(listing=None)
     listed.exclude(pk__in=missing).update(snapshot_number=snapshot.number, listing=None)
@@ -63,6 +71,11 @@ def uploads_kept(vault: Vault) -> Kept:
         waiting=arrived.filter(snapshot_number=None).count(),
         unproved=arrived.filter(snapshot_number__gt=proved).count(),
     )
+
+
+def _is_within(paths: Collection[str], path: str) -> bool:
+    """Whether the file or a folder above it is among `paths`."""
+    return path in paths or any(str(above) in paths for above in PurePosixPath(path).parents)
 
 
 def _is_excluded(excludes: Excludes, folder: str, name: str) -> bool:

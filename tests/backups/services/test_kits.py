@@ -6,6 +6,7 @@ import pytest
 
 from backups.models import Copy, Vault
 from backups.services.kits import Kit, _commands, _place
+from backups.states import CopyState
 from providers.models import Location
 
 
@@ -49,3 +50,12 @@ def test_the_kit_tells_of_tokens_and_other_clouds_of_azure(monkeypatch: pytest.M
     options = {"account": "studio", "container": "c", "endpoint_url": "https://studio.blob.core.chinacloudapi.cn"}
     needs = _place(Vault(), Copy(location=Location(name="Beijing", kind="azure", options=options))).needs
     assert "AZURE_ACCOUNT_SAS" in needs and "AZURE_ENDPOINT_SUFFIX to core.chinacloudapi.cn" in needs
+
+
+def test_the_kit_warns_of_places_that_lack_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kit said of a damaged copy, and of one where nothing lay yet, that it "holds everything"."""
+    monkeypatch.setattr(Vault, "prefix", "6f1c/")
+    location = Location(name="Shelf", kind="local", options={"root": "/mnt/shelf"})
+    needs = {state: _place(Vault(), Copy(location=location, state=state)).needs for state in CopyState.values}
+    warned = {state for state, text in needs.items() if "take another place first" in text}
+    assert warned == set(CopyState.values) - {CopyState.CURRENT}

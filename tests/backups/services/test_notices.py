@@ -41,7 +41,7 @@ def test_a_foreign_deletion_checks_the_copy_and_alarms(world: World, told) -> No
     (job,) = notices_judge(clock=world.clock)
     assert (job.kind, job.parameters["copy"]) == ("check", Copy.unscoped.get().pk)
     read(clock=world.clock)
-    alert = Alert.objects.get(key=f"objects.changed:{world.vault.pk}")
+    alert = Alert.objects.get(key=f"objects.changed:{world.vault.pk}:{Copy.unscoped.get().pk}")
     assert alert.severity == "critical"
     assert "2 removed" in alert.detail
     assert notices_judge(clock=world.clock) == [], "it is judged once"
