@@ -251,7 +251,8 @@ def judge_settled(world: World) -> list[Finding]:
             found.append(
                 Finding("stuck", f"{archive.vault.protection_class}: {verdict.sentence}", "all is well again for weeks")
             )
-        found += _judge_equality(world, archive)
+        if str(archive.vault.pk) not in world.lost_for_good:  # a state that lost its files is given up everywhere
+            found += _judge_equality(world, archive)
     for job in Job.unscoped.filter(state__in=JOB_UNFINISHED):
         found.append(
             Finding("stuck", f"{job.kind} is {job.state}: {job.message}", "nothing is left that it could wait for")

@@ -26,6 +26,7 @@ from tests.truth.steps import STEPS
 from tests.truth.steps.common import ticks
 from tests.truth.steps.work import back_up
 from tests.truth.world import World, home_of
+from wedbackup.core.clockwatch import clock_confirm
 
 BACKUP_EVERY = 4  # steps at the latest, so that each sequence has its ten backups
 RESTIC_SHARE = 0.05  # of the steps after which stock restic judges as well
@@ -137,6 +138,7 @@ def heal(world: World) -> None:
     ticks(world, 20 * 60, 4)
     for _ in range(3):
         ticks(world, DAY, 2)
+        clock_confirm()
         for archive in world.archives:
             vault_trust(Vault.unscoped.get(pk=archive.vault.pk), actor=world.admin)
             archive.alarming = None

@@ -54,10 +54,7 @@ def place_reasons(pairs: Sequence[tuple[PlaceFound, Baseline | None]]) -> dict[s
 
     pairs: each place that is there or should be, with its best; None for one that was never backed up.
     """
-    told = {place.path: reason for place, best in pairs if (reason := _reason(place, best))}
-    if not told and not any(place.files or best for place, best in pairs):
-        told = {place.path: "it is empty. Is its card or disk connected?" for place, _ in pairs}
-    return told
+    return {place.path: reason for place, best in pairs if (reason := _reason(place, best))}
 
 
 def tell(reasons: Mapping[str, str], paths: Iterable[str]) -> str:
@@ -76,7 +73,8 @@ def _reason(place: PlaceFound, best: Baseline | None) -> str:
         accepted = best is not None and best.missing
         return "" if accepted else f"{place.missing}. Connect its card or disk; older snapshots keep what it held."
     if best is None:
-        return ""
+        # Also beside others that hold something: a card that was not in at the first backup leaves an empty folder.
+        return "" if place.files or place.mounted else "it is empty. Is its card or disk connected?"
     if best.files and not place.files:
         return f"0 of {best.files:,} files are there. Is its card or disk connected?"
     if not best.comparable:

@@ -63,8 +63,11 @@ def test_no_place_hides_another() -> None:
     assert said == "card: 0 of 60 files are there. Is its card or disk connected?"
 
 
-def test_one_of_several_places_may_have_been_empty_from_the_beginning() -> None:
-    assert places_suspicion([(found(0, 0), None), (PlaceFound("/srv/photos", 3, 30), None)]) == ""
+def test_a_card_that_was_not_in_at_the_first_backup_is_asked_for_also_beside_others() -> None:
+    """The sum was not empty, so the wedding was safe without the second card."""
+    others = (PlaceFound("/srv/photos", 3, 30), None)
+    assert places_suspicion([(found(0, 0), None), others]) == "card: it is empty. Is its card or disk connected?"
+    assert places_suspicion([(PlaceFound("/srv/photos/spare", 0, 0, mounted=True), None), others]) == ""
 
 
 def test_what_a_person_said_is_right_is_no_alarm_again() -> None:

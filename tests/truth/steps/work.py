@@ -90,8 +90,9 @@ def policy_changes(world: World, noise: Random) -> str:
 
 def trust(world: World, noise: Random) -> str:
     archive = some_archive(world, noise)
-    if not all(card.connected for card in archive.cards):
-        return "-"
+    newest = archive.recorded[archive.order[-1]][1] if archive.order else None
+    if newest != archive.state() or not all(card.connected for card in archive.cards):
+        return "-"  # who looks at the newest state sees that it is not as it should be
     vault = Vault.unscoped.get(pk=archive.vault.pk)
     if vault_trust(vault, actor=world.admin):
         archive.alarming = None
