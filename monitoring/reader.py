@@ -6,13 +6,14 @@ work, and a reader that dies in the middle has done nothing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from monitoring.models import Cursor
-from monitoring.rules import concerns, judge
+from monitoring.rules import NOTHING, Judgement, concerns, judge
 from monitoring.services.alerts import acknowledgements_end, alert_raise, alert_resolve
 from monitoring.services.webhooks import deliveries_plan
 from monitoring.surroundings import occurrence_of
@@ -21,6 +22,8 @@ from wedbackup.core.clock import SYSTEM_CLOCK, Clock
 from wedbackup.core.events import events_after
 from wedbackup.core.models import Event
 from wedbackup.core.turns import turn_claim
+
+log = logging.getLogger(__name__)
 
 READER = "alerts"
 BATCH = 200  # events per transaction: SQLite lets nobody else write meanwhile
@@ -60,8 +63,19 @@ def _read_batch(clock: Clock) -> int:
 def _take_note(event: Event, clock: Clock) -> None:
     if not concerns(event.tag, event.payload):
         return
-    judgement = judge(occurrence_of(event, clock.utcnow()))
+    judgement = _understood(event, clock)
     for wish in judgement.wishes:
         alert_raise(**asdict(wish), clock=clock)
     for key in judgement.over:
         alert_resolve(key, clock=clock)
+
+
+def _understood(event: Event, clock: Clock) -> Judgement:
+    """Judge an event; one that nobody understands must not keep all later ones from being heard."""
+    try:
+        return judge(occurrence_of(event, clock.utcnow()))
+    except DatabaseError:
+        raise  # nothing is wrong with the event: the whole batch is read again
+    except Exception:
+        log.exception("event %s (%s) cannot be understood and is passed over", event.pk, event.tag)
+        return NOTHING

@@ -6,6 +6,7 @@ is over. So neither a lost event nor a restart leaves an alert behind.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -36,15 +37,27 @@ from wedbackup.core.models import Heartbeat
 from wedbackup.core.moments import before
 from wedbackup.core.silence import is_silent
 
+log = logging.getLogger(__name__)
+
 READING_GRACE = timedelta(days=2)  # for a reading that is late: a place that was away, a queue that was full
 LOST_NAMED = 5  # in an alert
 
 
 def conditions_watch(*, clock: Clock = SYSTEM_CLOCK) -> int:
-    """Bring all alerts about conditions up to date; return how many hold."""
+    """Bring all alerts about conditions up to date; return how many hold.
+
+    Raises, after all of them were seen to, what the first one raised that could not be.
+    """
     holding = 0
+    failed: list[Exception] = []
     for prefix, find in _FAMILIES.items():
-        holding += family_keep(prefix, find(clock), clock=clock)
+        try:
+            holding += family_keep(prefix, find(clock), clock=clock)
+        except Exception as exc:  # one odd row must not silence the alerts of every other kind
+            log.exception("the alerts %s cannot be kept true", prefix)
+            failed.append(exc)
+    if failed:
+        raise failed[0]
     return holding
 
 

@@ -137,7 +137,11 @@ def run_recovery(context: JobContext) -> Outcome:
         with context.fenced():
             Job.unscoped.filter(pk=job.pk).update(result=job.result)
 
-    run = RecoveryRun(context, target, waited=waited, picked=_picked(job, vaults), keep=keep)
+    picked = _picked(job, vaults)
+    run = RecoveryRun(context, target, waited=waited, picked=picked, keep=keep)
+    for vault in vaults:
+        if str(vault.pk) in job.parameters.get("snapshots", {}) and vault not in picked:
+            run.note(vault, "the state that was chosen is gone meanwhile; the best one that is left was taken.")
     try:
         recovered = run.run(vaults)
         proof = proof_write(job, target, recovered, at=context.clock.utcnow())

@@ -15,8 +15,8 @@ from backups.engine.progress import Progress
 from backups.engine.restore.result import Existing, RestoreResult
 from backups.engine.restore.run import restore
 from backups.engine.upkeep.copies import CopyProblem
-from backups.models import Snapshot, Vault
-from backups.policy.names import readable_part
+from backups.models import Organisation, Snapshot, Vault
+from backups.policy.names import numbered, readable_part
 from backups.services.recovery_choice import moment, snapshot_remark, snapshots_to_try
 from backups.services.recovery_reader import VaultOnHand, vault_on_hand
 from backups.worker import JobContext
@@ -108,7 +108,7 @@ class RecoveryRun:
 
         Raises NoSpace, VaultSealed, Cancelled; `recovered` then tells what is there.
         """
-        owners = {vault.organisation_id for vault in vaults}
+        folders = _business_folders(vaults)
         chosen = [(vault, self._candidates(vault)) for vault in vaults]
         for vault, candidates in chosen:
             self._expect(vault, candidates[0].file_count if candidates else 0)
@@ -117,8 +117,8 @@ class RecoveryRun:
         for place, (vault, candidates) in enumerate(chosen):
             self._step = DOCUMENTS_FIRST if vault.protection_class in FIRST_SET else THEN_MEDIA
             folder = vault.protection_class
-            if len(owners) > 1:
-                folder = posixpath.join(readable_part(os.fsencode(vault.organisation.name)), folder)
+            if len(folders) > 1:
+                folder = posixpath.join(folders[vault.organisation], folder)
             self._recover(vault, candidates, folder)
             if vault.protection_class in FIRST_SET and self._is_last_of_first_set(
                 [it for it, _ in chosen[place + 1 :]]
@@ -166,7 +166,7 @@ class RecoveryRun:
                     failed = []
                 self.recovered.problems[vault] = opened.reader.problems
                 if silent := sorted({problem.label for problem in opened.reader.problems if problem.unanswered}):
-                    self._note(vault, f"{', '.join(silent)} did not answer.")
+                    self.note(vault, f"{', '.join(silent)} did not answer.")
         except (Cancelled, NoSpace):
             raise
         except (EngineError, StoreError) as exc:
@@ -174,7 +174,7 @@ class RecoveryRun:
             attempt = _Attempt(expected=snapshot.file_count, misses=[(folder, str(exc))])
         self._take(vault, candidates[0], snapshot, attempt, folder)
         for unread, lost in failed:
-            self._note(
+            self.note(
                 vault, f"the state of {moment(unread)} cannot be read ({lost.misses[0][1]}); an older one was taken."
             )
 
@@ -256,13 +256,29 @@ class RecoveryRun:
             "acknowledged": snapshot.acknowledged_at is not None,
         }
         if remark := snapshot_remark(snapshot):
-            self._note(vault, f"the state of {moment(snapshot)}. {remark}")
+            self.note(vault, f"the state of {moment(snapshot)}. {remark}")
         never_stored = asked.file_count - attempt.expected if snapshot == asked else 0
         if never_stored > 0:
-            self._note(vault, f"{never_stored} files could not be read when they were to be backed up.")
+            self.note(vault, f"{never_stored} files could not be read when they were to be backed up.")
 
-    def _note(self, vault: Vault, words: str) -> None:
+    def note(self, vault: Vault, words: str) -> None:
+        """Let a sentence about `vault` be told with the result."""
         self.recovered.notes.append(f"{vault.get_protection_class_display()}: {words}")
+
+
+def _business_folders(vaults: Sequence[Vault]) -> dict[Organisation, str]:
+    """Return the folder of each business, each its own on any disk; the same at every attempt."""
+    found: dict[Organisation, str] = {}
+    taken: set[str] = set()
+    for business in sorted({vault.organisation for vault in vaults}, key=lambda it: it.name):
+        number, name = 1, readable_part(os.fsencode(business.name))
+        free = name
+        while free.casefold() in taken:
+            number += 1
+            free = numbered(name, number)
+        taken.add(free.casefold())
+        found[business] = free
+    return found
 
 
 def _folders_of(folder: str, stored: VaultSnapshot) -> list[tuple[str, str]]:

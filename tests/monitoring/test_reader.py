@@ -10,12 +10,13 @@ import pytest
 
 from backups.models import Copy, Snapshot, Source, Vault, Wedding
 from backups.services.jobs import job_retry
-from monitoring import reader
+from monitoring import reader, watch
 from monitoring.models import Alert, Cursor
 from monitoring.reader import read
 from providers.models import Credential, Location
 from providers.services.locations import location_report
 from tests.monitoring.conftest import World
+from wedbackup.core.events import Tag, emit
 from wedbackup.core.models import Event, Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -234,3 +235,22 @@ def test_what_vendors_can_read_names_no_location_and_no_other_tenant(world: Worl
         "the name must be there to be missed elsewhere"
     )
     assert not [alert for alert in own if "Shelf" in alert.title + alert.text + alert.what_to_do]
+
+
+def test_an_event_that_nobody_understands_keeps_no_later_one_from_being_heard(world: World) -> None:
+    """Here, by hand: one odd payload, and no alert of any kind was raised any more."""
+    emit(Tag.SNAPSHOT_SUSPICIOUS, subject_type="snapshot", subject_id="x", payload={"vault": "?"}, clock=world.clock)
+    world.ended(world.backup(), "failed")
+    read(clock=world.clock)
+    assert open_keys() == ["backup.failed"]
+
+
+def test_one_odd_row_silences_no_other_kind_of_alert(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(clock: Any) -> Any:
+        raise ValueError("odd row")
+
+    monkeypatch.setitem(watch._FAMILIES, "vault.overdue:", odd)
+    Copy.unscoped.update(state="damaged")
+    with pytest.raises(ValueError, match="odd row"):
+        watch.conditions_watch(clock=world.clock)
+    assert "copies.damaged" in open_keys()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +319,53 @@ def test_trouble_at_each_copy_is_at_hand_when_a_recovery_ends(
         pack.unlink()
     assert recover(ground, staff).state == JobState.COMPLETED
     assert {problem.label for problem in seen[0].problems[saved["media"]]} == {ground.locations[0].name}
+
+
+def test_two_businesses_whose_names_a_disk_cannot_tell_apart_both_come_back(ground: Ground, staff: User) -> None:
+    """Here, by hand: two got one folder; one photo replaced the other, "2 of 2 equal"."""
+    for place, name in enumerate(("Bow/Tie", "Bow:Tie", "BOW TIE", "Bow Tie")):
+        business = Organisation.unscoped.create(name=name, created_at=SYSTEM_CLOCK.utcnow())
+        vault = vault_create(
+            organisation=business,
+            wedding=ground.wedding,
+            protection_class="media",
+            policy=ground.policy,
+            locations=ground.locations,
+        )
+        folder = ground.root / "businesses" / str(place)
+        folder.mkdir(parents=True)
+        (folder / "same.jpg").write_text(name)
+        source_add(vault, str(folder))
+        ground.back_up(vault)
+    job = recover(ground, staff)
+    found = [*Path(job.result["target"]).rglob("same.jpg")]
+    assert sorted(file.read_text() for file in found) == ["BOW TIE", "Bow Tie", "Bow/Tie", "Bow:Tie"]
+    folders = {file.relative_to(job.result["target"]).parts[0].casefold() for file in found}
+    assert len(folders) == 4, "exFAT would fold two of them into one"
+
+
+def test_a_zip_holds_names_that_are_not_utf8_and_files_named_like_our_marker(ground: Ground, staff: User) -> None:
+    """Here, by hand: the whole recovery failed with UnicodeEncodeError."""
+    vault = ground.vault()
+    for name in (b"caf\xe9.jpg", b"caf\xe8.jpg", b".wedbackup-recovery"):
+        Path(os.fsdecode(os.fsencode(ground.source()) + b"/" + name)).write_bytes(name)
+    ground.back_up(vault)
+    job = recover(ground, staff, as_zip=True)
+    assert job.state == JobState.COMPLETED, job.message
+    with zipfile.ZipFile(job.result["zip"]) as archive:
+        names = archive.namelist()
+        assert len(names) == len(set(names))
+        held = {archive.read(name) for name in names}
+    assert {b"caf\xe9.jpg", b"caf\xe8.jpg", b".wedbackup-recovery"} <= held
+
+
+def test_a_chosen_state_that_is_gone_by_the_start_is_not_replaced_in_silence(ground: Ground, staff: User) -> None:
+    """Here, by hand: another state came back, "completed", without a word."""
+    vault = ground.vault()
+    ground.back_up(vault)
+    chosen = Snapshot.unscoped.get(vault=vault)
+    (ground.source() / "new").write_text("new")
+    ground.back_up(vault)
+    job = ask(ground, staff, picked={vault: chosen})
+    chosen.delete()
+    assert "the state that was chosen is gone" in ground.run(job).message
