@@ -283,6 +283,18 @@ def test_what_a_pattern_leaves_out_is_not_called_backed_up(house: House, vera: C
     assert kept(house.vault) == (1, 1, 0, 0)
 
 
+def test_a_file_that_was_removed_before_any_backup_is_not_called_safe(
+    house: House, vera: Client, clock: ManualClock
+) -> None:
+    """Here, by hand: taken from the server's folder before the first backup, it was "safe"."""
+    Camera(vera, house.vault, "a.jpg", b"a").send_all()
+    Camera(vera, house.vault, "removed.jpg", b"r").send_all()
+    (upload_folder(house.vault) / "removed.jpg").unlink()
+    uploads_listed(house.vault, house.running)
+    uploads_stored(acknowledged_snapshot(house.vault, clock), house.running, unread=(), altered=())
+    assert kept(house.vault) == (2, 1, 0, 1)
+
+
 def test_an_empty_file_arrives(house: House, vera: Client) -> None:
     assert Camera(vera, house.vault, "empty.txt", b"").finish().json() == {"name": "empty.txt", "already": False}
     assert stored(house.vault) == {"empty.txt": b""}

@@ -70,7 +70,7 @@ def upload_folder(vault: Vault) -> Path:
 def upload_standing(vault: Vault, claim: Claim) -> Standing:
     """Return what is here of the file that a browser is about to send. Raises UploadRefused."""
     _check(claim)
-    alike = [Alike(row.name, row.digest) for row in _here(vault, size_bytes=claim.size_bytes, first=claim.first)]
+    alike = [Alike(row.name, row.digest) for row in uploads_here(vault, size_bytes=claim.size_bytes, first=claim.first)]
     return Standing([digest.hex() for digest in part_digests(vault, claim)], alike)
 
 
@@ -145,7 +145,7 @@ def _refuse_full(error: OSError) -> None:
         ) from error
 
 
-def _here(vault: Vault, **of: object) -> Iterator[UploadedFile]:
+def uploads_here(vault: Vault, **of: object) -> Iterator[UploadedFile]:
     """Yield the arrived files of these fields that are still as they arrived."""
     for row in UploadedFile.unscoped.filter(vault=vault, arrived_at__isnull=False, **of):
         if _identity(upload_folder(vault) / row.name) == (row.size_bytes, row.inode, row.mtime_ns):
@@ -175,7 +175,7 @@ def _alone(vault: Vault) -> Iterator[Path]:
 
 def _keep(vault: Vault, part: Part, digest: str, clock: Clock) -> Arrival:
     """Find the part's bytes in the vault's folder, or put them there. Call it alone."""
-    same = next(_here(vault, size_bytes=part.claim.size_bytes, digest=digest), None)
+    same = next(uploads_here(vault, size_bytes=part.claim.size_bytes, digest=digest), None)
     if same is not None:
         return Arrival(same.name, already=True)
     for name in free_names(part.claim.name):

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from backups.engine.backup.excludes import Excludes
 from backups.models import Job, Snapshot, Source, UploadedFile, Vault
-from backups.services.uploads.arrivals import upload_folder
+from backups.services.uploads.arrivals import upload_folder, uploads_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Kept:
 
 
 def uploads_listed(vault: Vault, job: Job) -> None:
-    """Note, before a backup lists its sources, which files it will find there."""
-    arrived = UploadedFile.unscoped.filter(vault=vault, arrived_at__isnull=False, snapshot_number=None)
-    arrived.update(listing=job.pk)
+    """Note, before a backup lists its sources, which files it will find there: those that still lie in their place."""
+    here = [row.pk for row in uploads_here(vault, snapshot_number=None)]
+    UploadedFile.unscoped.filter(pk__in=here).update(listing=job.pk)
 
 
 def uploads_stored(snapshot: Snapshot, job: Job, *, unread: Collection[str], altered: Collection[str]) -> None:
