@@ -13,7 +13,8 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ COPIED_BYTES = 1024 * 1024
 _IDLE_MAX = 16
 # Of a vault: what is read before anything else can be done, a few hundred bytes each.
 _SMALL = re.compile(r"(^|/)(config|(keys|locks|snapshots)/[0-9a-f]{64})$")
-_LONG = {Operation.LIST, Operation.REMOVE_UNFINISHED}
+_LONG = {Operation.REMOVE_UNFINISHED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,19 @@ class Patience:
     """How long a call may take at most.
 
     call_seconds:    one that moves next to nothing [s]; above anything that a store's own limits allow.
-    listing_seconds: one of many pages [s].
+    clearing_seconds: one that clears up many objects [s]; a listing has `call_seconds` for every entry to come.
     unknown_bytes:   taken for the size of what comes down when nobody says how much [bytes].
     small_seconds:   one that brings a file which is small by its kind [s]; a run waits for it before it can begin.
     """
 
     call_seconds: float = 60.0
-    listing_seconds: float = 3600.0
+    clearing_seconds: float = 3600.0
     unknown_bytes: int = 64 * 1024 * 1024
     small_seconds: float = 20.0
 
     def seconds(self, operation: Operation, size_bytes: int) -> float:
         """Return the limit for a call that moves `size_bytes` [bytes]."""
-        base = self.listing_seconds if operation in _LONG else self.call_seconds
+        base = self.clearing_seconds if operation in _LONG else self.call_seconds
         return base + size_bytes / SLOWEST_BYTES_PER_SECOND
 
     def whole_seconds(self, name: str) -> float:
@@ -75,6 +76,19 @@ class WatchedStore(Wrapper):
         seconds = patience.whole_seconds(name) if length is None else patience.seconds(Operation.GET, length)
         return self._wait(Operation.GET, name, seconds, lambda: self.inner.get(name, offset=offset, length=length))
 
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the listing once it is whole; what counts is how long nothing comes, not how long all of it takes."""
+        found: deque[ObjectInfo] = deque()
+        errand = _Errand(lambda: found.extend(self.inner.list(prefix)))
+        _send(errand)
+        counted = 0
+        while not errand.done.wait(self._patience.call_seconds):
+            if len(found) == counted:
+                raise NoAnswer(f"{Operation.LIST} {prefix}: nothing came for {self._patience.call_seconds:.0f} s")
+            counted = len(found)
+        errand.give()
+        yield from found
+
     def _around(self, call: Call, run: Callable[[], T]) -> T:
         size = self._patience.unknown_bytes if call.operation is Operation.VERIFY else 0
         return self._watch(call.operation, call.name, size, run)
@@ -88,12 +102,7 @@ class WatchedStore(Wrapper):
         _send(errand)
         if not errand.done.wait(seconds):
             raise NoAnswer(f"{operation} {name}: no end after {seconds:.0f} s")
-        if errand.error is not None:
-            try:
-                raise errand.error
-            finally:
-                errand.error = None  # breaks the circle of traceback and frame
-        result: T = errand.result
+        result: T = errand.give()
         return result
 
 
@@ -112,6 +121,15 @@ class _Errand:
         except BaseException as exc:
             self.error = exc
         self.done.set()
+
+    def give(self) -> Any:
+        """Return its result, or raise its error, once it is done."""
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                self.error = None  # breaks the circle of traceback and frame
+        return self.result
 
 
 class _Runner:

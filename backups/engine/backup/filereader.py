@@ -23,7 +23,7 @@ from backups.engine.format import BLOB_MAX_BYTES, BLOB_MIN_BYTES, MIB, is_writab
 from backups.engine.format.compression import PACKED_SUFFIXES
 from backups.engine.format.tree import encode_node
 
-READINGS_MAX = 4  # the first and three more
+READINGS_MAX = 2  # each reading of a growing file is stored, as its bytes are new
 SMALL_BYTES = BLOB_MIN_BYTES  # up to here a file is one blob and takes one read
 WINDOW_BYTES = 24 * MIB  # of a long file at a time; the chunker looks BLOB_MAX_BYTES ahead
 _READ_BYTES = 4 * MIB

@@ -20,6 +20,7 @@ from backups.engine.upkeep.copies import fetch_config, list_copy, list_kind
 from wedbackup.core.clock import Clock
 
 T = TypeVar("T")
+OPEN_SECONDS = 30.0  # for all that is asked of a place before it is known to hold the vault
 
 
 class Opening:
@@ -35,7 +36,7 @@ class Opening:
 
     def open(self) -> None:
         """Open the vault everywhere, or begin it where there is none. Raises TooFewCopies, Cancelled."""
-        self.repositories = self.everywhere(range(len(self._destinations)), self._open)
+        self.repositories = self.everywhere(range(len(self._destinations)), self._open, seconds=OPEN_SECONDS)
 
     def lock(self, stack: contextlib.ExitStack, clock: Clock) -> LockHold:
         """Hold our lock wherever nobody else's forbids it, until `stack` ends. Raises TooFewCopies."""
@@ -71,9 +72,15 @@ class Opening:
         ]
         return sorted(copies, key=lambda copy: copy.number)
 
-    def everywhere(self, numbers: Sequence[int] | dict[int, Repository], work: Callable[[int], T]) -> dict[int, T]:
-        """Return what `work` gave for each destination that did not fail."""
-        answers = each(numbers, work, self._ledger.pulse)
+    def everywhere(
+        self,
+        numbers: Sequence[int] | dict[int, Repository],
+        work: Callable[[int], T],
+        *,
+        seconds: float | None = None,
+    ) -> dict[int, T]:
+        """Return what `work` gave for each destination that did not fail, nor took longer than `seconds` [s]."""
+        answers = each(numbers, work, self._ledger.pulse, seconds=seconds)
         for number, answer in answers.items():
             if isinstance(answer, Exception):
                 self.repositories.pop(number, None)

@@ -21,7 +21,7 @@ from backups.engine.format.pack import HEADER_BYTES_MAX, PackedBlob, header_leng
 from backups.engine.format.repository import Repository, unpack_document
 from backups.engine.parallel import each
 from backups.engine.upkeep.copies import Listing
-from providers.stores.errors import ChecksumMismatch, ObjectNotFound, StoreError
+from providers.stores.errors import ChecksumMismatch, NoAnswer, ObjectNotFound, StoreError
 
 _TAIL_BYTES = 64 * 1024  # holds the header of nearly every pack
 
@@ -33,6 +33,7 @@ class VaultCopy:
     damaged:  names of files that are there and are not what they should be.
     unpruned: it missed a prune, and only a part of its listing is looked at.
     vanished: packs that an index of this very copy counts on, and which are gone there or have another size.
+    silent:   it did not answer when a document was asked for; the others are asked first from then on.
     """
 
     number: int
@@ -41,6 +42,7 @@ class VaultCopy:
     damaged: set[str] = field(default_factory=set)
     unpruned: bool = False
     vanished: set[str] = field(default_factory=set)
+    silent: bool = False
 
     def holds(self, kind: FileKind, file_id: str, size: int | None = None) -> bool:
         """Whether the file is listed, with this size [bytes] if given, and not known to be damaged."""
@@ -117,7 +119,7 @@ def load_document(
 
     A copy that lists it in another size is damaged: what is in the cache must not hide that nobody can read it there.
     """
-    holders = [copy for copy in copies if copy.holds(kind, file_id)]
+    holders = sorted((copy for copy in copies if copy.holds(kind, file_id)), key=lambda copy: copy.silent)
     kept = cache.document(file_id) if holders else None
     if kept is not None:
         with contextlib.suppress(Damaged):
@@ -127,12 +129,13 @@ def load_document(
     for copy in holders:
         repository = copy.repository
         try:
-            stored = repository.store.get(repository.name(kind, file_id))
+            size = copy.listing[kind][file_id]  # said, so that nobody waits longer than so much can take
+            stored = repository.store.get(repository.name(kind, file_id), offset=0, length=size)
             document = unpack_document(repository.master, file_id, stored)
         except Damaged:
             copy.damaged.add(file_name(kind, file_id))
-        except StoreError:
-            continue
+        except StoreError as exc:
+            copy.silent = copy.silent or isinstance(exc, NoAnswer)
         else:
             cache.put_document(file_id, stored)
             _note_misfits(holders, kind, file_id, len(stored))

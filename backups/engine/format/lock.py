@@ -14,19 +14,20 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 from backups.engine.errors import Locked
 from backups.engine.format import FileKind, format_time
 from backups.engine.format.lockfile import STALE_SECONDS, LockedBy, note_ours, refuse_foreign, unnote_ours
 from backups.engine.format.repository import Repository
+from backups.engine.parallel import each
 from providers.stores.errors import LocationFull, StoreError
 from wedbackup.core.clock import Clock
 
 __all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "LockHold", "LockLost", "LockedBy", "hold_lock"]
 
 REFRESH_SECONDS = 5 * 60
+ANSWER_SECONDS = 30.0  # for a location whose lock others can do without
 SETTLE_SECONDS = 0.2  # until another client's lock, written at the same moment, must be visible
 
 
@@ -167,17 +168,15 @@ class LockHold:
         self, work: Callable[[int, Repository], None], repositories: dict[int, Repository] | None = None
     ) -> None:
         """Do `work` at all locations at once; exclusive work needs them all, and raises."""
+        places = dict(self._repositories if repositories is None else repositories)
+        limit = None if self._exclusive else ANSWER_SECONDS
+        answers = each(places, lambda number: work(number, places[number]), lambda: None, seconds=limit)
         failures: list[tuple[Repository, StoreError]] = []
-        places = list((self._repositories if repositories is None else repositories).items())
-
-        def attempt(place: tuple[int, Repository]) -> None:
-            try:
-                work(*place)
-            except StoreError as exc:
-                failures.append((place[1], exc))
-
-        with ThreadPoolExecutor(max(1, len(places))) as pool:
-            list(pool.map(attempt, places))
+        for number, answer in answers.items():
+            if isinstance(answer, StoreError):
+                failures.append((places[number], answer))
+            elif isinstance(answer, Exception):
+                raise answer
         if failures and self._exclusive:
             raise failures[0][1]
         known = [repository for repository, _ in self.failures]

@@ -12,8 +12,9 @@ from providers.stores.errors import NoAnswer, ObjectNotFound
 from providers.stores.memory import MemoryStore
 from providers.wrappers.watched import COPIED_BYTES, Patience, WatchedStore
 from tests.providers.store_contract import StoreContract
+from wedbackup.core.clock import SYSTEM_CLOCK
 
-SHORT = Patience(call_seconds=0.05, listing_seconds=0.05, unknown_bytes=0)
+SHORT = Patience(call_seconds=0.05, clearing_seconds=0.05, unknown_bytes=0)
 
 
 class StallingStore(MemoryStore):
@@ -77,7 +78,7 @@ def test_a_stall_is_told_although_the_call_never_returns(
 ) -> None:
     store = WatchedStore(stalling, SHORT)
     stalling.stalled = True
-    with pytest.raises(NoAnswer, match="no end after"):
+    with pytest.raises(NoAnswer, match=r"no end after|nothing came"):
         call(store)
     assert stalling.stalls == 1
     stalling.stalled = False
@@ -120,7 +121,7 @@ def test_patience_grows_with_the_size() -> None:
     patience = Patience()
     assert patience.seconds("delete", 0) == 60  # type: ignore[arg-type]
     assert patience.seconds("get", 4096 * 100) == 160  # type: ignore[arg-type]
-    assert patience.seconds("list", 0) == 3600  # type: ignore[arg-type]
+    assert patience.seconds("remove_unfinished", 0) == 3600  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["v/config", f"v/keys/{'a' * 64}", f"v/locks/{'b' * 64}"])
@@ -131,3 +132,29 @@ def test_a_hanging_folder_holds_no_backup_for_hours(stalling: StallingStore, nam
     with pytest.raises(NoAnswer, match="no end after"):
         WatchedStore(stalling, Patience(small_seconds=0.05)).get(name)
     assert stalling.stalls == 1
+
+
+def test_a_listing_has_patience_for_every_entry_and_none_for_silence() -> None:
+    """Here: a place that fell silent within a listing held a backup for an hour, whatever it had listed."""
+    honest, released = MemoryStore(), threading.Event()
+    patience = Patience(call_seconds=0.3)
+
+    class Slow(MemoryStore):
+        silent_from = 1000
+
+        def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+            for number in range(1000):
+                if number == self.silent_from:
+                    released.wait(30)
+                yield honest.put(f"{prefix}{number}", b"")
+                released.wait(0.001)
+
+    store = Slow()
+    began = SYSTEM_CLOCK.monotonic()
+    assert len([*WatchedStore(store, patience).list("a")]) == 1000
+    assert SYSTEM_CLOCK.monotonic() - began > 2 * patience.call_seconds, "it took longer than any silence may"
+    store.silent_from = 500
+    with pytest.raises(NoAnswer, match="nothing came"):
+        next(WatchedStore(store, patience).list("b"))
+    released.set()
+    assert {info.name for info in honest.list("b")} >= {"b499"}

@@ -15,11 +15,12 @@ import pytest
 from backups.engine.backup import crew as backup_crew
 from backups.engine.backup import fanout, opening
 from backups.engine.errors import Cancelled, TooFewCopies
-from backups.engine.format import FileKind, format_time, to_nanoseconds
+from backups.engine.format import FileKind, format_time, lock, to_nanoseconds
 from backups.engine.format.lock import LockHold, hold_lock
 from backups.engine.format.repository import Repository
 from backups.engine.progress import CancelToken, Progress
-from providers.stores.base import Proof
+from providers.stores.base import ObjectStore, Proof
+from providers.stores.errors import NoAnswer
 from providers.wrappers.base import Operation
 from providers.wrappers.faulty import Effect, FaultyStore, StoreFault
 from tests.backups.engine.backing import Interposed, LaterClock, Studio, read_files
@@ -344,3 +345,73 @@ def test_stock_restic_adds_a_snapshot_to_our_vault_and_we_one_to_its(studio: Stu
     assert len(stock.snapshots(place.path, SECRET)) == 3
     assert len(studio.read_back(result)) == 24
     studio.check("a")
+
+
+class Hanging(Interposed):
+    """A dead mount: a call whose name fits does not return."""
+
+    def __init__(self, inner: ObjectStore, match: str) -> None:
+        super().__init__(inner, lambda _: None)
+        self.match = match
+        self.released = threading.Event()
+        self.asked: list[tuple[str, int | None]] = []
+
+    def _hang(self, name: str, length: int | None = None) -> None:
+        if self.match in name:
+            self.asked.append((name, length))
+            self.released.wait(60)
+
+    def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        self._hang(name, length)
+        return super().get(name, offset=offset, length=length)
+
+    def list(self, prefix: str = "") -> Any:
+        self._hang(prefix)
+        return super().list(prefix)
+
+
+@pytest.mark.parametrize("match", ["config", "keys/", "locks/"])
+def test_a_place_that_hangs_while_it_is_opened_is_left_out_and_holds_up_no_other(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, match: str
+) -> None:
+    """Here: a folder whose read never returns held all backups of its vaults for as long as its calls may last."""
+    studio.backup()
+    monkeypatch.setattr(opening, "OPEN_SECONDS", 0.5)
+    monkeypatch.setattr(lock, "ANSWER_SECONDS", 0.5)
+    hanging = Hanging(studio.places["b"].store, match)
+    began = LaterClock().monotonic()
+    result = studio.backup(stores={"b": hanging}, needed=2)
+    waited = LaterClock().monotonic() - began
+    hanging.released.set()
+    assert hanging.asked and waited < 50, "the others did not wait for it to return"
+    assert result.outcomes["b"].error.startswith("no answer within") and result.outcomes["b"].unanswered
+    assert [result.outcomes[key].complete for key in "abc"] == [True, False, True]
+    studio.check("ac")
+
+
+def test_an_index_file_is_given_the_time_of_its_size_and_a_silent_place_is_not_asked_first_again(
+    studio: Studio,
+) -> None:
+    """Here: an index file of some kilobytes was given the time of 64 MiB, 4.6 hours, and each one anew."""
+    for number in range(3):
+        studio.write({f"{number}.txt": b"%d" % number})
+        studio.backup()
+    silent = SilentIndex(studio.places["a"].store, "index/")
+    result = studio.backup(stores={"a": silent}, cache_path=None)
+    assert len(silent.asked) == 1, "the next ones were read from another place"
+    name, length = silent.asked[0]
+    assert length == (studio.places["a"].path / name.removeprefix(PREFIX)).stat().st_size
+    assert result.outcomes["b"].complete
+
+
+class SilentIndex(Hanging):
+    """As a watched store tells of the call."""
+
+    def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        if self.match in name:
+            self.asked.append((name, length))
+            raise NoAnswer("no end after 60 s")
+        return Interposed.get(self, name, offset=offset, length=length)
+
+    def list(self, prefix: str = "") -> Any:
+        return Interposed.list(self, prefix)
