@@ -95,8 +95,9 @@ def lock_all(world: World, noise: Random) -> str:
 
 
 def disconnect(world: World, noise: Random) -> str:
-    if (chosen := some_card(world, noise)) is None:
-        return "-"
+    chosen = some_card(world, noise)
+    if chosen is None or chosen[1].folder.parent.name != "sources":
+        return "-"  # uploads lie on the server's own disk
     stays = noise.random() < 0.7
     chosen[1].disconnect(mount_point_stays=stays)
     return f"{chosen[1].folder.name}{', an empty folder stays' if stays else ''}"
