@@ -219,8 +219,9 @@ def _stored_words(recorded: Recorded) -> str:
 def _vanished_words(recorded: Recorded) -> str:
     """Say what the listings showed, also when the other copies have given it again by now."""
     return " ".join(
-        f"At {place} {'1 pack' if count == 1 else f'{count} packs'} had vanished; another copy gives them again."
-        for place, count in recorded.vanished.items()
+        f"At {place} {counted(gone.files, 'file')} had vanished; "
+        + (f"{number(gone.lacking)} could not be put again yet." if gone.lacking else "another copy gave them again.")
+        for place, gone in recorded.vanished.items()
     )
 
 

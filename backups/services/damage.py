@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from django.db import transaction
 
 from backups.engine.backup.ledger import Outcome
+from backups.engine.format import FileKind, file_name
 from backups.engine.upkeep.copies import CopyProblem, Trouble
 from backups.models import Copy, DamagedFile, Job, Snapshot, SnapshotCopy, Vault
 from backups.services.checks import check_request
@@ -90,16 +91,30 @@ def damage_over(copy: Copy) -> None:
     DamagedFile.unscoped.filter(copy=copy).delete()
 
 
-def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> None:
-    """Take in, in the caller's transaction, what a backup met and mended at a copy."""
+def damage_of_backup(copy: Copy, outcome: Outcome, *, clock: Clock) -> frozenset[str]:
+    """Take in, in the caller's transaction, what a backup met and mended at a copy; return the names that vanished.
+
+    Call it before the new snapshot is confirmed: what was confirmed there and was not listed has vanished, too.
+    """
     known = damaged_names(copy)
     damage_mended(copy, outcome.mended)
-    met = outcome.damaged | dict.fromkeys(outcome.vanished, "it was there and is gone, or has another size")
+    vanished = outcome.vanished | (_snapshots_gone(copy, outcome) - known)
+    met = outcome.damaged | dict.fromkeys(vanished, "it was there and is gone, or has another size")
     damage_note(copy, {name: met[name] for name in met.keys() - outcome.mended}, clock=clock)
-    if outcome.vanished:
-        objects_announce(copy, sorted(outcome.vanished), clock=clock)
+    if vanished:
+        objects_announce(copy, sorted(vanished), clock=clock)
     if met.keys() - known or known & outcome.mended or _was_lost(copy):
         check_request([copy], read_data=True, clock=clock)
+    return vanished
+
+
+def _snapshots_gone(copy: Copy, outcome: Outcome) -> frozenset[str]:
+    """Return the names of snapshots that were proved to be there, that nobody let go, and that were not listed."""
+    if outcome.snapshots is None:
+        return frozenset()
+    proved = copy.confirmations.filter(snapshot__expired_at=None, snapshot__lost_count=0)
+    gone = set(proved.values_list("snapshot__restic_id", flat=True)) - outcome.snapshots
+    return frozenset(file_name(FileKind.SNAPSHOTS, snapshot_id) for snapshot_id in gone)
 
 
 def _was_lost(copy: Copy) -> bool:

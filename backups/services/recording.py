@@ -28,13 +28,21 @@ PROBLEM_FILES_MAX = 200  # kept on the row; the count in the message is the true
 
 
 @dataclass(frozen=True, slots=True)
+class Vanished:
+    """How many files were gone at a place, and how many of them no other copy has given again yet."""
+
+    files: int
+    lacking: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What was written.
 
     missing:   places without this snapshot, by name, with the reason.
     suspicion: why the newest state must not be trusted yet, "" if nothing speaks against it.
     left_out:  by each pattern of each source.
-    vanished:  how many packs were gone when the backup began, by the name of the place.
+    vanished:  by the name of the place, what was gone there when the backup began.
     """
 
     snapshot: Snapshot
@@ -42,7 +50,7 @@ class Recorded:
     missing: dict[str, str]
     suspicion: str
     left_out: list[LeftOut]
-    vanished: dict[str, int]
+    vanished: dict[str, Vanished]
 
 
 def backup_record(
@@ -55,16 +63,14 @@ def backup_record(
     """
     clock = context.clock
     missing: dict[str, str] = {}
-    vanished: dict[str, int] = {}
+    vanished: dict[str, Vanished] = {}
     problems = {"unstable": len(result.unstable), "unreadable": len(result.unreadable), "partly": len(result.partly)}
     with context.fenced():
         snapshot = _snapshot(vault, result, clock)
         for key, copy in opened.copies.items():
             outcome = result.outcomes.get(key)
-            if outcome is not None:
-                damage_of_backup(copy, outcome, clock=clock)
-                if outcome.vanished:
-                    vanished[copy.location.name] = len(outcome.vanished)
+            if outcome is not None and (gone := damage_of_backup(copy, outcome, clock=clock)):
+                vanished[copy.location.name] = Vanished(len(gone), len(gone - outcome.mended))
             if outcome is not None and outcome.complete:
                 proof = outcome.proof or usual_proof(opened.stores[key])
                 copy_confirm(copy, [snapshot], proof=proof, clock=clock)

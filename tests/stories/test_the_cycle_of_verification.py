@@ -269,5 +269,29 @@ def test_packs_that_vanished_at_one_place_are_told_of_by_the_next_backup(saved: 
     backup_request(vault=saved, reason="test", clock=clock)
     work(clock)
     job = Job.unscoped.filter(kind=Job.Kind.BACKUP).latest("created_at")
-    assert job.state == JobState.DEGRADED and f"At {copy.location.name} 2 packs had vanished" in job.message
+    assert job.state == JobState.DEGRADED and f"At {copy.location.name} 2 files had vanished" in job.message
     stock.check(folder(saved, copy), vault_secret(saved))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("places", [1, 3])
+def test_states_that_vanished_are_told_of_by_the_next_backup(saved: Vault, clock: ManualClock, places: int) -> None:
+    """Whoever gets at a key that may delete: all snapshots gone, "all confirmed", and the old states still safe.
+
+    At one place they come back from the others and it is said; gone everywhere, the state is called lost.
+    """
+    old = Snapshot.unscoped.get(vault=saved)
+    for copy in copies(saved)[:places]:
+        for file in (folder(saved, copy) / "snapshots").iterdir():
+            file.unlink()
+    backup_request(vault=saved, reason="test", clock=clock)
+    work(clock)
+    job = Job.unscoped.filter(kind=Job.Kind.BACKUP).latest("created_at")
+    told = "another copy gave them again" if places == 1 else "1 could not be put again yet"
+    assert job.state == JobState.DEGRADED
+    assert job.message.count("1 file had vanished; " + told) == places
+    old.refresh_from_db()
+    assert bool(old.lost_count) == (places == 3)
+    for copy in copies(saved):
+        assert copy.state == CopyState.CURRENT
+        stock.check(folder(saved, copy), vault_secret(saved))

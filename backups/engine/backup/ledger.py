@@ -40,6 +40,7 @@ class Outcome:
     untried:         it was not asked any more: paused, or left alone by its breaker.
     behind:          packs that are still missing there, as far as is known; another job brings them.
     vanished:        names of packs that had been whole there and were gone, or had another size, when the run began.
+    snapshots:       ids of those that it listed when the run began; None when it was not listed.
     damaged:         reasons by name of files that this run found to be damaged there.
     mended:          names of files that were put again from another copy, or that nothing needs any more.
     """
@@ -52,6 +53,7 @@ class Outcome:
     untried: bool = False
     behind: int = 0
     vanished: frozenset[str] = frozenset()
+    snapshots: frozenset[str] | None = None
     damaged: dict[str, str] = field(default_factory=dict)
     mended: frozenset[str] = frozenset()
 

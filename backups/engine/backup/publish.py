@@ -77,13 +77,14 @@ class Publishing:
         self._opening.everywhere(self._live(), put)
 
     def mark_complete(self) -> None:
-        """Say which destinations hold everything, and where packs had vanished."""
+        """Say which destinations hold everything, what each listed, and where packs had vanished."""
         for number in self._live():
             self._ledger.outcomes[number].complete = True
         for number, copy in self._copies.items():
             names = {file_name(FileKind.DATA, pack_id) for pack_id in copy.vanished}
             outcome, known = self._ledger.outcomes[number], self._destinations[number].damaged
             outcome.vanished = frozenset(names - known)
+            outcome.snapshots = frozenset(copy.listing[FileKind.SNAPSHOTS])
             outcome.damaged |= dict.fromkeys(copy.damaged - known, "its bytes do not hash to its name")
 
     def remove_what_was_given_up(self) -> None:
