@@ -129,11 +129,10 @@ class Publishing:
         """
         others = [other for other in self._copies if other != number]
         live = [other for other in others if self._ledger.board.is_in(other)]
-        held = [self._copies[other] for other in live]
-        enough = all(
-            any(other.holds(FileKind.DATA, pack_id, size) for other in held)
-            for pack_id, size in self._found.missing_packs(self._copies[number]).items()
-        )
+        copy, held = self._copies[number], [self._copies[other] for other in live]
+        packs = self._found.missing_packs(copy)
+        enough = all(any(other.holds(FileKind.DATA, pack_id, packs[pack_id]) for other in held) for pack_id in packs)
+        enough &= all(any(other.holds(FileKind.INDEX, each) for other in held) for each in self._missing_indexes(copy))
         chosen = live if enough else others
         return {self._destinations[other].key: _place(self._copies[other].repository) for other in chosen}
 
@@ -161,10 +160,12 @@ class Publishing:
     def _needed_at(self, copy: VaultCopy) -> set[str]:
         """Return the names of older packs and indexes without which the new snapshot could not be read there."""
         packs = {file_name(FileKind.DATA, pack_id) for pack_id in self._found.missing_packs(copy)}
+        return packs | {file_name(FileKind.INDEX, index_id) for index_id in self._missing_indexes(copy)}
+
+    def _missing_indexes(self, copy: VaultCopy) -> set[str]:
         listed = {index_id for other in self._copies.values() for index_id in other.listing[FileKind.INDEX]}
         useful = listed.difference(self._found.shrunk, self._found.broken)
-        missing = (index_id for index_id in useful if not copy.holds(FileKind.INDEX, index_id))
-        return packs | {file_name(FileKind.INDEX, index_id) for index_id in missing}
+        return {index_id for index_id in useful if not copy.holds(FileKind.INDEX, index_id)}
 
 
 def index_documents(master: MasterKey, records: Sequence[PackRecord]) -> list[Document]:

@@ -112,27 +112,28 @@ def test_the_place_that_died_is_whole_after_the_next_run(studio: Studio) -> None
     studio.check()
 
 
-def fail_in_turn(tmp_path: Path, *operations: Operation) -> tuple[Studio, FaultyStore]:
-    """Two places: the first misses a run, and the second, which alone has its packs, fails in the next."""
+def fail_in_turn(tmp_path: Path, missed: str, *operations: Operation) -> tuple[Studio, FaultyStore]:
+    """Two places: the first misses files of a run, and the second, which alone has them, fails in the next."""
     studio = Studio(tmp_path, places=2)
     studio.write({"a.raw": noise.randbytes(300_000)})
-    missing = failing(studio.places["a"], effect=Effect.CUT, operation=Operation.PUT, match="data/")
+    missing = failing(studio.places["a"], effect=Effect.CUT, operation=Operation.PUT, match=missed)
     studio.backup(stores={"a": missing}, needed=1)
     studio.write({"b.raw": noise.randbytes(300_000)})
     cut = [StoreFault(Effect.CUT, operation=operation, match="data/", times=None) for operation in operations]
     return studio, FaultyStore(studio.places["b"].store, cut)
 
 
-def test_what_a_place_missed_is_taken_from_one_that_cannot_be_written_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missed", ["data/", "index/"])
+def test_what_a_place_missed_is_taken_from_one_that_cannot_be_written_to(tmp_path: Path, missed: str) -> None:
     """It was called complete without the packs of the run before: its snapshot could not be restored."""
-    studio, failing_too = fail_in_turn(tmp_path, Operation.PUT)
+    studio, failing_too = fail_in_turn(tmp_path, missed, Operation.PUT)
     outcomes = studio.backup(stores={"b": failing_too}, needed=1).outcomes
     assert failing_too.hits and [key for key in "ab" if outcomes[key].complete] == ["a"]
     studio.check("ab")
 
 
 def test_a_place_that_lacks_what_only_another_has_is_not_complete_while_that_one_is_dead(tmp_path: Path) -> None:
-    studio, dead = fail_in_turn(tmp_path, Operation.PUT, Operation.GET)
+    studio, dead = fail_in_turn(tmp_path, "data/", Operation.PUT, Operation.GET)
     with pytest.raises(TooFewCopies, match="older files could not be brought"):
         studio.backup(stores={"b": dead}, needed=1)
     assert dead.hits and not studio.names("a", "snapshots")
